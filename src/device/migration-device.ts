@@ -1,0 +1,32 @@
+/**
+ * A migratable device as `migrate/` and the conformance suite see it, local or behind a socket.
+ *
+ * @module
+ */
+
+import type { Awaitable } from '../errors.ts'
+import type { MigrationSession } from '../session/migration-session.ts'
+import type { DeviceState } from '../uapi/state.ts'
+import type { DeviceIdentity, DeviceRegions, DmaRange } from './driver.ts'
+
+/** {@link VfioDevice} implements it, and so does the client of a remote device. */
+export interface MigrationDevice {
+  readonly identity: DeviceIdentity
+  /** Capability flags; ENOTTY when the device cannot migrate. */
+  migrationFlags(): Promise<number>
+  state(): Promise<DeviceState>
+  /** Walks to `target`; resolves to the session when the last arc opens one. */
+  setState(target: DeviceState, options?: { signal?: AbortSignal }): Promise<MigrationSession | undefined>
+  reset(): Promise<void>
+  close(): Promise<void>
+  /** Advisory, bytes; absent or ENOTTY: what is read is what is measured. */
+  stopCopyLength?(): Promise<number>
+  enablePrecopyInfoV2?(): Promise<void>
+  dmaLoggingStart(options: { pageSize: number; ranges: readonly DmaRange[] }): Promise<number>
+  dmaLoggingReport(range: { iova: bigint; length: bigint; pageSize: number }, bitmap: Uint8Array): Promise<void>
+  dmaLoggingStop(): Promise<void>
+  /** Register access, gated by state. */
+  readonly regions?: DeviceRegions | undefined
+  /** The byte-level entry, where there is one. */
+  ioctl?(request: number, memory: Uint8Array, address?: number): Awaitable<number>
+}

@@ -1,0 +1,73 @@
+/**
+ * What the rest of the package sees of the engine: one linear memory, its allocator, and kernels
+ * that work on it by pointer.
+ *
+ * @module
+ */
+
+/** 'simd' and 'baseline' are WebAssembly builds of one source; 'reference' is plain TypeScript. */
+export type EngineVariant = 'simd' | 'baseline' | 'reference'
+
+/**
+ * Kernels over the engine's memory. Pointers and lengths are in bytes, offsets into
+ * `engine.bytes`. A pointer or length outside the memory throws EFAULT and touches nothing.
+ */
+export interface Kernels {
+  /** Copies `byteLength` bytes; the ranges may overlap. */
+  copy(dst: number, src: number, byteLength: number): void
+  /** XXH3-64 of the bytes, stored as 8 little-endian bytes at `out`. The seed comes as two u32 halves. */
+  xxh3(src: number, byteLength: number, out: number, seedLow?: number, seedHigh?: number): void
+  /** CRC-32C (Castagnoli) of the bytes; `previous` is the result over the bytes before them. Unsigned. */
+  crc32c(src: number, byteLength: number, previous?: number): number
+  /**
+   * Sets bit n of the bitmap at `bitmap` (bit n is bit n % 8 of byte n / 8) when page n of the bytes
+   * is all zero and clears it otherwise; whole bytes are written. The last page may be short.
+   * Returns how many pages are zero.
+   */
+  zeroPages(src: number, byteLength: number, pageBytes: number, bitmap: number): number
+  /** Live layout to packed stream: runs `opCount` ops at `program` (see {@link LAYOUT_OP_BYTES}). */
+  layoutPack(program: number, opCount: number, packed: number, live: number): void
+  /** Packed stream to live layout: the same ops the other way. */
+  layoutUnpack(program: number, opCount: number, live: number, packed: number): void
+  /** Index of the first of `checkCount` checks at `program` that `packed` fails, or -1. */
+  layoutValidate(program: number, checkCount: number, packed: number): number
+}
+
+/**
+ * One op of a layout program, little endian:
+ * ```text
+ *  0        4          8          12       16
+ *  | live u32 | packed u32 | bytes u32 | 0 u32 |
+ * ```
+ */
+export const LAYOUT_OP_BYTES = 16
+
+/**
+ * One check of a layout program, little endian: `count` values of `width` bytes (1, 2, 4, 8) from
+ * `offset` of the packed bytes, `stride` bytes apart, each within `min`..`max` (inclusive).
+ * `kind` 0 compares as unsigned, 1 as signed of that width (`min` and `max` sign-extended to 64 bits).
+ * ```text
+ *  0           4          8         12         16        20        24        32        40
+ *  | offset u32 | width u32 | count u32 | stride u32 | kind u32 | 0 u32 | min 64 | max 64 |
+ * ```
+ */
+export const LAYOUT_CHECK_BYTES = 40
+
+/** One WebAssembly instance with one linear memory, sized once and never grown. */
+export interface Engine {
+  readonly variant: EngineVariant
+  readonly kernels: Kernels
+  /** The whole linear memory; the view stays valid for the engine's life. */
+  readonly bytes: Uint8Array
+  /** Bytes that devices can allocate in all. */
+  readonly memoryBytes: number
+  /** Bytes allocated now. */
+  readonly allocatedBytes: number
+  /**
+   * Takes `byteLength` zeroed bytes and returns their pointer, a multiple of `alignment`
+   * (a power of two, default 16). ENOMEM when they do not fit, and nothing changed.
+   */
+  allocate(byteLength: number, alignment?: number): number
+  /** Gives back what `allocate` returned. EINVAL for any other pointer. */
+  free(pointer: number): void
+}

@@ -1,0 +1,71 @@
+/**
+ * The driver's side of a data session: its source when saving, its sink when resuming.
+ *
+ * A driver returns one from the arc that opens a session. {@link DataSession} is the user's
+ * side and owns everything that is the same for all drivers: direction, end of life, sticky
+ * failures, poll bits, the precopy ioctl and the WHATWG views.
+ *
+ * @module
+ */
+
+/** What the precopy ioctl reports about *unread* data, in bytes; estimates. */
+export interface PrecopyInfo {
+  /** What should reach the destination before the switchover; reaches 0 as it is read. */
+  initialBytes: number
+  /** State that changed after it was first captured. */
+  dirtyBytes: number
+  /** A new initial chunk began (VFIO_PRECOPY_INFO_REINIT); shown only after the INFOv2 opt-in. */
+  reinit: boolean
+}
+
+/** Saving: device to stream. */
+export interface SaveEnd {
+  readonly direction: 'save'
+  /**
+   * Fills `dst` from its front and returns the number of bytes, 1 to `dst.length`. 0: nothing is
+   * left, which is permanent in STOP_COPY; in PRE_COPY the session turns it into ENOMSG.
+   * Throws EAGAIN when data is on its way, or the device's failure.
+   */
+  read(dst: Uint8Array): number
+  /** POLLIN | POLLRDNORM when a read would not be EAGAIN or ENOMSG, else 0. */
+  poll(): number
+  /** Called in PRE_COPY and PRE_COPY_P2P only; absent means ENOTTY. */
+  precopyInfo?(): PrecopyInfo
+  /**
+   * The next 1 to `maxBytes` stream bytes without a copy, or an empty view when nothing is left.
+   * Leases queue in stream order. Absent: the session leases out copies made with `read`.
+   */
+  lease?(maxBytes: number): Uint8Array
+  /** Gives back the oldest lease. Also called for leases still out after `end()`. */
+  release?(): void
+  /** Gets a function to call whenever `poll()` may have gained a bit. */
+  attach?(wake: () => void): void
+  /** A 0 of `read` in PRE_COPY is shown to the user's `read` as it is (profile exact). */
+  readonly rawEnd?: boolean
+  /** The session ended (arc, reset, close, error): give back memory. Called once, must not throw. */
+  end(): void
+}
+
+/** Resuming: stream to device. */
+export interface ResumeEnd {
+  readonly direction: 'resume'
+  /**
+   * Takes all of `src` or throws, any segmentation. A content failure must be thrown again by
+   * every later call (sticky); EAGAIN and ENOMEM consume nothing and are not sticky.
+   */
+  write(src: Uint8Array): number
+  /** Where the next 1 to `maxBytes` stream bytes belong. Absent: the session stages through `write`. */
+  window?(maxBytes: number): Uint8Array
+  /** The first `byteLength` bytes of the window were filled. Throws as `write`. */
+  commit?(byteLength: number): void
+  /** POLLOUT when a write would not be EAGAIN; absent means always writable. */
+  poll?(): number
+  /** Runs before the ended check of a write (profile exact: mtty's ENOMEM precedes its ENODEV). */
+  admit?(byteLength: number): void
+  attach?(wake: () => void): void
+  /** The session ended: give back memory. Called once, must not throw. */
+  end(): void
+}
+
+/** The driver's side of a session. */
+export type SessionEnd = SaveEnd | ResumeEnd
