@@ -50,8 +50,9 @@ export interface SaveEnd {
 export interface ResumeEnd {
   readonly direction: 'resume'
   /**
-   * Takes all of `src` or throws, any segmentation. A content failure must be thrown again by
-   * every later call (sticky); EAGAIN and ENOMEM consume nothing and are not sticky.
+   * Takes all of `src` or throws, any segmentation; returns `src.length`. A content failure must be
+   * thrown again by every later call (sticky; the session remembers it too); EAGAIN, EBADF, EFAULT,
+   * EBUSY and ENOMEM consume nothing and are not sticky.
    */
   write(src: Uint8Array): number
   /** Where the next 1 to `maxBytes` stream bytes belong. Absent: the session stages through `write`. */
@@ -60,8 +61,13 @@ export interface ResumeEnd {
   commit?(byteLength: number): void
   /** POLLOUT when a write would not be EAGAIN; absent means always writable. */
   poll?(): number
-  /** Runs before the ended check of a write (profile exact: mtty's ENOMEM precedes its ENODEV). */
+  /**
+   * Runs before the ended check of a write (profile exact: mtty's ENOMEM precedes its ENODEV), so it is
+   * also called after `end()`: an end that has it is kept, and must hold no engine memory by then.
+   */
   admit?(byteLength: number): void
+  /** `false`: the session does not remember a failed write (profile exact: mtty forgets its EFAULT). */
+  readonly stickyFailures?: boolean
   attach?(wake: () => void): void
   /** The session ended: give back memory. Called once, must not throw. */
   end(): void

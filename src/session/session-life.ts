@@ -1,0 +1,177 @@
+/**
+ * The life of a data session: open, held, ended, closed, and who waits for it.
+ *
+ * Every call passes the same checks in the same order: EBADF (closed, wrong direction), ENODEV (ended),
+ * EBUSY (an arc is under way). Ended and closed are independent: the device ends a session, the user
+ * closes it, and a closed session goes on living for the device until its group is left (facts A.7).
+ *
+ * @module
+ */
+
+import { VfioError } from '../errors.ts'
+import { POLLERR, POLLHUP, POLLNVAL } from '../uapi/poll.ts'
+import type { DeviceState } from '../uapi/state.ts'
+
+/** What a session asks its device. */
+export interface SessionContext {
+  /** The last completed state. */
+  deviceState(): DeviceState
+  isDeviceClosed(): boolean
+  /** Whether MIG_PRECOPY_INFOv2 was enabled; without it the REINIT flag is not shown. */
+  precopyInfoV2(): boolean
+}
+
+/** The half of a session that works with the driver's end. */
+interface SessionSide {
+  poll(): number
+  /** The session ended: end the driver's side and drop it. */
+  end(): void
+}
+
+/** Shared by all parts of one session; users never see it. */
+export class SessionLife {
+  readonly direction: 'save' | 'resume'
+  readonly context: SessionContext
+  /** Called once when the user closes the session: its fd number becomes free. */
+  onClose: (() => void) | undefined
+  readonly #ended = new AbortController()
+  readonly #waiters = new Set<() => void>()
+  #side: SessionSide | undefined
+  #closed = false
+  #holds = 0
+
+  constructor(direction: 'save' | 'resume', context: SessionContext) {
+    this.direction = direction
+    this.context = context
+  }
+
+  /** Connects the half that works with the driver's end. */
+  bind(side: SessionSide): void {
+    this.#side = side
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get ended(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  /** An arc that may end the session is under way. */
+  get held(): boolean {
+    return this.#holds > 0
+  }
+
+  /** EBADF when the user closed the session or the call goes the other way. */
+  checkOpen(syscall: string, direction: 'save' | 'resume' = this.direction): void {
+    if (this.#closed) throw refusal('EBADF', syscall, 'the session is closed, open a new one')
+    if (direction !== this.direction) {
+      const only = this.direction === 'save' ? 'readable, read it' : 'writable, write to it'
+      throw refusal('EBADF', syscall, `the session is only ${only}`)
+    }
+  }
+
+  /** ENODEV when the device ended the session, then EBUSY while an arc that may end it is under way. */
+  checkLive(syscall: string): void {
+    this.checkNotEnded(syscall)
+    if (this.held) throw refusal('EBUSY', syscall, 'the device is changing its state, wait for it')
+  }
+
+  /** ENODEV when the device ended the session. */
+  checkNotEnded(syscall: string): void {
+    if (!this.ended.aborted) return
+    throw new VfioError('ENODEV', `Cannot ${syscall}: the session has ended, enter its state again`, {
+      syscall,
+      cause: this.ended.reason,
+    })
+  }
+
+  /** `poll(2)` bits. Nothing is ready while an arc is under way: every call would be EBUSY. */
+  poll(): number {
+    if (this.#closed) return POLLNVAL
+    if (this.ended.aborted) return POLLERR | POLLHUP
+    return this.held ? 0 : this.#side!.poll()
+  }
+
+  /** Resolves to the events seen, once there are any; rejects with the signal's reason. */
+  ready(events: number, options: { signal?: AbortSignal } = {}): Promise<number> {
+    const { signal } = options
+    const wanted = events | POLLERR | POLLHUP | POLLNVAL
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
+      const seenNow = this.poll() & wanted
+      if (seenNow !== 0) {
+        resolve(seenNow)
+        return
+      }
+      const forget = (): void => {
+        this.#waiters.delete(look)
+        signal?.removeEventListener('abort', abort)
+      }
+      const look = (): void => {
+        const seen = this.poll() & wanted
+        if (seen === 0) return
+        forget()
+        resolve(seen)
+      }
+      const abort = (): void => {
+        forget()
+        reject(signal?.reason as Error)
+      }
+      this.#waiters.add(look)
+      signal?.addEventListener('abort', abort)
+    })
+  }
+
+  /**
+   * Settles at the next wake, whatever `poll` says. The streams wait with it after ENOMSG and EAGAIN: a
+   * driver whose `poll` is always readable (most kernel drivers) would make a loop around `ready` spin.
+   */
+  changed(): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        this.#waiters.delete(look)
+        resolve()
+      }
+      this.#waiters.add(look)
+    })
+  }
+
+  /** `poll` may have changed. */
+  wake(): void {
+    for (const look of this.#waiters) look()
+  }
+
+  /** Makes every call EBUSY until the returned function is called. */
+  hold(): () => void {
+    this.#holds++
+    return () => {
+      this.#holds--
+      this.wake()
+    }
+  }
+
+  /** The user lets go. The device notices nothing. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.onClose?.()
+    this.onClose = undefined
+    this.wake()
+  }
+
+  /** The device ends the session. Listeners of `ended` run before the driver's side gives back memory. */
+  terminate(reason: string): void {
+    if (this.ended.aborted) return
+    this.#ended.abort(
+      new VfioError('ENODEV', `Cannot use the data session: ${reason}, enter its state again`),
+    )
+    this.#side!.end()
+    this.wake()
+  }
+}
+
+function refusal(code: 'EBADF' | 'EBUSY', syscall: string, reason: string): VfioError {
+  return new VfioError(code, `Cannot ${syscall}: ${reason}`, { syscall })
+}
