@@ -1,0 +1,30 @@
+/**
+ * Numbers both sides of the ABI need. `index.ts` exports them and a test compares them with
+ * `src/engine/kernel-abi.ts`.
+ *
+ * @module
+ */
+
+/** Raised when an export changes its meaning; the host refuses a module with another number. */
+export const ABI_VERSION: i32 = 1
+
+/** 1 in the build whose kernels use 128-bit vectors. */
+export const SIMD_BUILD: i32 = i32(ASC_FEATURE_SIMD)
+
+/** Bad address, as a kernel returns it: a range reaches outside the memory. */
+export const EFAULT: i32 = -14
+
+/** Invalid argument, as a kernel returns it. */
+export const EINVAL: i32 = -22
+
+/** Scratch `xxh3Hash` writes: the secret, mixed with the seed. */
+export const XXH3_SCRATCH_BYTES: i32 = 192
+
+/** The eight tables `crc32cTablesBuild` writes and `crc32cUpdate` reads. */
+export const CRC32C_TABLES_BYTES: i32 = 8192
+
+/** One op of a layout program; drawn in `src/engine/engine.ts`. */
+export const LAYOUT_OP_BYTES: i32 = 16
+
+/** One check of a layout program; drawn in `src/engine/engine.ts`. */
+export const LAYOUT_CHECK_BYTES: i32 = 40

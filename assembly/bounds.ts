@@ -1,0 +1,13 @@
+/**
+ * The one check every kernel makes before it touches memory.
+ *
+ * @module
+ */
+
+/**
+ * True when `byteLength` bytes at `pointer` reach outside the memory. In 64 bits, so that no pointer
+ * and length of 32 bits can wrap around; an empty range at the very end is inside.
+ */
+export function isOutside(pointer: u64, byteLength: u64): bool {
+  return pointer + byteLength > (memory.size() as u32 as u64) << 16
+}

@@ -1,0 +1,23 @@
+/**
+ * The ABI: raw pointers and lengths in bytes go in, a count or a negative errno comes out, larger
+ * results go through memory. Nothing here allocates, throws or keeps state; the memory is imported,
+ * and scratch is wherever the host says.
+ *
+ * @module
+ */
+
+export {
+  ABI_VERSION,
+  CRC32C_TABLES_BYTES,
+  EFAULT,
+  EINVAL,
+  LAYOUT_CHECK_BYTES,
+  LAYOUT_OP_BYTES,
+  SIMD_BUILD,
+  XXH3_SCRATCH_BYTES,
+} from './abi'
+export { memoryCopy } from './copy'
+export { crc32cTablesBuild, crc32cUpdate } from './crc32c'
+export { layoutPack, layoutUnpack, layoutValidate } from './layout'
+export { zeroPagesScan } from './pages'
+export { xxh3Hash } from './xxh3'

@@ -1,0 +1,67 @@
+/**
+ * Scans over pages.
+ *
+ * @module
+ */
+
+import { EFAULT, EINVAL } from './abi'
+import { isOutside } from './bounds'
+
+/**
+ * Writes a bitmap of the all-zero pages among `length` bytes at `src`: bit n % 8 of byte n / 8 stands
+ * for page n, the last page may be short, the last byte's spare bits are 0. Returns how many pages are
+ * zero, EFAULT, or EINVAL (no page size, or more pages than a result can count).
+ */
+export function zeroPagesScan(src: usize, length: usize, pageBytes: usize, bitmap: usize): i32 {
+  if (pageBytes == 0) return EINVAL
+  const pageCount = ((length as u64) + (pageBytes as u64) - 1) / (pageBytes as u64)
+  if (pageCount > (i32.MAX_VALUE as u64)) return EINVAL
+  if (isOutside(src, length) || isOutside(bitmap, (pageCount + 7) >> 3)) return EFAULT
+  // SAFETY: `left` bounds every read to the input, `page` < pageCount every write to the bitmap.
+  const pages = pageCount as u32
+  let left = length
+  let zeroCount = 0
+  let bits: u32 = 0
+  for (let page: u32 = 0; page < pages; page++) {
+    const bytes = min(left, pageBytes)
+    if (isZero(src, bytes)) {
+      bits |= 1 << (page & 7)
+      zeroCount++
+    }
+    src += bytes
+    left -= bytes
+    if ((page & 7) == 7 || left == 0) {
+      store<u8>(bitmap + (page >> 3), bits)
+      bits = 0
+    }
+  }
+  return zeroCount
+}
+
+/** Lengths, not end pointers, bound the loops: the end of a full 4 GiB memory is no 32-bit number. */
+function isZero(at: usize, length: usize): bool {
+  if (ASC_FEATURE_SIMD) {
+    for (; length >= 64; length -= 64) {
+      const first = v128.or(v128.load(at), v128.load(at, 16))
+      const second = v128.or(v128.load(at, 32), v128.load(at, 48))
+      if (v128.any_true(v128.or(first, second))) return false
+      at += 64
+    }
+  } else {
+    for (; length >= 32; length -= 32) {
+      const first = load<u64>(at) | load<u64>(at, 8)
+      const second = load<u64>(at, 16) | load<u64>(at, 24)
+      if ((first | second) != 0) return false
+      at += 32
+    }
+  }
+  for (; length >= 8; length -= 8) {
+    if (load<u64>(at) != 0) return false
+    at += 8
+  }
+  for (; length > 0; length--) {
+    if (load<u8>(at) != 0) return false
+    at++
+  }
+  return true
+}

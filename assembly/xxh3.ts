@@ -1,0 +1,104 @@
+/**
+ * XXH3-64 of any length, in its five forms: 0, 1 to 3, 4 to 8, 9 to 16, 17 to 128, 129 to 240 bytes
+ * here, longer in `xxh3-long.ts`.
+ *
+ * @module
+ */
+
+import { EFAULT, XXH3_SCRATCH_BYTES } from './abi'
+import { isOutside } from './bounds'
+import { hashLong } from './xxh3-long'
+import { PRIME64_1, avalanche, avalanche64, multiplyFold } from './xxh3-mix'
+import { secretStore } from './xxh3-secret'
+
+/** XORs of two words of the secret at the offsets named, folded: the forms up to 16 bytes use no others. */
+const SECRET_0_4: u64 = 0x87275a9b
+const SECRET_8_16: u64 = 0xc73ab174c5ecd5a2
+const SECRET_24_32: u64 = 0x6782737bea4239b9
+const SECRET_40_48: u64 = 0xaf56bc3b0996523a
+const SECRET_56_64: u64 = 0x8726f9105dc21ddc
+
+const PRIME_MX2: u64 = 0x9fb21c651e98df25
+
+/**
+ * Stores XXH3-64 of `length` bytes at `src` as 8 little-endian bytes at `out`. `scratch` is
+ * XXH3_SCRATCH_BYTES outside the input, overwritten. Returns 0, or EFAULT.
+ */
+export function xxh3Hash(
+  src: usize,
+  length: usize,
+  out: usize,
+  seedLow: u32,
+  seedHigh: u32,
+  scratch: usize,
+): i32 {
+  if (isOutside(src, length) || isOutside(out, 8) || isOutside(scratch, XXH3_SCRATCH_BYTES)) return EFAULT
+  // SAFETY: every form below reads inside [src, src + length) and scratch only.
+  const seed = ((seedHigh as u64) << 32) | (seedLow as u64)
+  let hash: u64
+  if (length <= 16) {
+    hash = hashUpTo16(src, length, seed)
+  } else if (length <= 240) {
+    secretStore(scratch, 0)
+    hash = length <= 128 ? hash17To128(src, length, seed, scratch) : hash129To240(src, length, seed, scratch)
+  } else {
+    secretStore(scratch, seed)
+    hash = hashLong(src, length, scratch)
+  }
+  store<u64>(out, hash)
+  return 0
+}
+
+function hashUpTo16(src: usize, length: usize, seed: u64): u64 {
+  if (length > 8) {
+    const low = load<u64>(src) ^ (SECRET_24_32 + seed)
+    const high = load<u64>(src + length - 8) ^ (SECRET_40_48 - seed)
+    return avalanche((length as u64) + bswap<u64>(low) + high + multiplyFold(low, high))
+  }
+  if (length >= 4) {
+    const mixedSeed = seed ^ ((bswap<u32>(seed as u32) as u64) << 32)
+    const first = load<u32>(src) as u64
+    const last = load<u32>(src + length - 4) as u64
+    let hash = (last + (first << 32)) ^ (SECRET_8_16 - mixedSeed)
+    hash ^= rotl<u64>(hash, 49) ^ rotl<u64>(hash, 24)
+    hash *= PRIME_MX2
+    hash ^= (hash >> 35) + (length as u64)
+    hash *= PRIME_MX2
+    return hash ^ (hash >> 28)
+  }
+  if (length > 0) {
+    const first = load<u8>(src) as u32
+    const middle = load<u8>(src + (length >> 1)) as u32
+    const last = load<u8>(src + length - 1) as u32
+    const combined = (first << 16) | (middle << 24) | last | ((length as u32) << 8)
+    return avalanche64((combined as u64) ^ (SECRET_0_4 + seed))
+  }
+  return avalanche64(seed ^ SECRET_56_64)
+}
+
+function hash17To128(src: usize, length: usize, seed: u64, secret: usize): u64 {
+  let sum = (length as u64) * PRIME64_1
+  // From both ends towards the middle; the pairs overlap where the length is no multiple of 32.
+  const pairs = (length - 1) >> 5
+  for (let i: usize = 0; i <= pairs; i++) {
+    sum += mix16(src + 16 * i, secret + 32 * i, seed)
+    sum += mix16(src + length - 16 * (i + 1), secret + 32 * i + 16, seed)
+  }
+  return avalanche(sum)
+}
+
+function hash129To240(src: usize, length: usize, seed: u64, secret: usize): u64 {
+  let sum = (length as u64) * PRIME64_1
+  for (let i: usize = 0; i < 128; i += 16) sum += mix16(src + i, secret + i, seed)
+  sum = avalanche(sum)
+  const rounds = length & ~15
+  for (let i: usize = 128; i < rounds; i += 16) sum += mix16(src + i, secret + i - 125, seed)
+  return avalanche(sum + mix16(src + length - 16, secret + 119, seed))
+}
+
+function mix16(src: usize, secret: usize, seed: u64): u64 {
+  return multiplyFold(
+    load<u64>(src) ^ (load<u64>(secret) + seed),
+    load<u64>(src, 8) ^ (load<u64>(secret, 8) - seed),
+  )
+}

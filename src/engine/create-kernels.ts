@@ -1,0 +1,84 @@
+/**
+ * The typed kernels over a raw ABI: checks that arguments are the unsigned 32-bit numbers they will
+ * be taken for, supplies scratch, and turns a negative errno into the error.
+ *
+ * @module
+ */
+
+import { VfioError } from '../errors.ts'
+import type { Kernels } from './engine.ts'
+import { KERNEL_EINVAL, XXH3_SCRATCH_BYTES } from './kernel-abi.ts'
+import type { KernelAbi } from './kernel-abi.ts'
+
+// The kernels' scratch, at the bottom of the memory.
+const CRC32C_OUT = 64
+const XXH3_SCRATCH = 128
+const CRC32C_TABLES: number = XXH3_SCRATCH + XXH3_SCRATCH_BYTES
+
+/** Bytes at the bottom of an engine's memory that are the kernels': a page, so that allocations can be aligned to one. */
+export const SCRATCH_BYTES = 65536
+
+/** Kernels that call `abi` over `buffer`. */
+export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike): Kernels {
+  const view = new DataView(buffer)
+
+  /** The one place where a kernel's errno becomes an error. */
+  function checked(result: number, action: string): number {
+    if (result >= 0) return result
+    if (result === KERNEL_EINVAL) {
+      throw new VfioError(
+        'EINVAL',
+        `Cannot ${action}: an argument or a program's op is not one the kernel knows, see the Kernels interface`,
+      )
+    }
+    throw outside(action)
+  }
+
+  function outside(action: string): VfioError {
+    return new VfioError(
+      'EFAULT',
+      `Cannot ${action}: a pointer or length lies outside the engine's ${buffer.byteLength} bytes, ` +
+        'pass ranges that allocate() returned',
+    )
+  }
+
+  // WebAssembly would take 2^32 + 5 for 5 and NaN for 0.
+  function addresses(action: string, a: number, b: number, c: number, d: number): void {
+    if (a >>> 0 !== a || b >>> 0 !== b || c >>> 0 !== c || d >>> 0 !== d) throw outside(action)
+  }
+
+  checked(abi.crc32cTablesBuild(CRC32C_TABLES), 'build tables')
+
+  return {
+    copy(dst, src, byteLength) {
+      addresses('copy', dst, src, byteLength, 0)
+      checked(abi.memoryCopy(dst, src, byteLength), 'copy')
+    },
+    xxh3(src, byteLength, out, seedLow = 0, seedHigh = 0) {
+      addresses('hash', src, byteLength, out, 0)
+      checked(abi.xxh3Hash(src, byteLength, out, seedLow >>> 0, seedHigh >>> 0, XXH3_SCRATCH), 'hash')
+    },
+    crc32c(src, byteLength, previous = 0) {
+      addresses('checksum', src, byteLength, 0, 0)
+      checked(abi.crc32cUpdate(src, byteLength, previous >>> 0, CRC32C_OUT, CRC32C_TABLES), 'checksum')
+      return view.getUint32(CRC32C_OUT, true)
+    },
+    zeroPages(src, byteLength, pageBytes, bitmap) {
+      addresses('scan for zero pages', src, byteLength, pageBytes, bitmap)
+      return checked(abi.zeroPagesScan(src, byteLength, pageBytes, bitmap), 'scan for zero pages')
+    },
+    layoutPack(program, opCount, packed, live) {
+      addresses('pack', program, opCount, packed, live)
+      checked(abi.layoutPack(program, opCount, packed, live), 'pack')
+    },
+    layoutUnpack(program, opCount, live, packed) {
+      addresses('unpack', program, opCount, live, packed)
+      checked(abi.layoutUnpack(program, opCount, live, packed), 'unpack')
+    },
+    layoutValidate(program, checkCount, packed) {
+      addresses('validate', program, checkCount, packed, 0)
+      const passed = checked(abi.layoutValidate(program, checkCount, packed), 'validate')
+      return passed === checkCount ? -1 : passed
+    },
+  }
+}

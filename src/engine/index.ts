@@ -1,0 +1,12 @@
+/**
+ * The engine room: WebAssembly, its memory and the kernels over it.
+ *
+ * @module
+ */
+
+export { crc32cOfBytes, xxh3OfBytes } from './checksum.ts'
+export { DEFAULT_MEMORY_BYTES, MAX_MEMORY_BYTES, createEngine } from './create-engine.ts'
+export type { EngineOptions } from './create-engine.ts'
+export { defaultEngine } from './default-engine.ts'
+export { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from './engine.ts'
+export type { Engine, EngineVariant, Kernels } from './engine.ts'

@@ -1,0 +1,41 @@
+/**
+ * The kernels' raw ABI, as `assembly/index.ts` exports it and `reference/` repeats it: pointers and
+ * lengths are unsigned 32-bit, a result is a count or a negative errno, larger results go through
+ * memory.
+ *
+ * @module
+ */
+
+/** Version of the ABI; a module that states another is refused. */
+export const ABI_VERSION = 1
+
+/** Bad address, as a kernel returns it. */
+export const KERNEL_EFAULT = -14
+
+/** Invalid argument, as a kernel returns it. */
+export const KERNEL_EINVAL = -22
+
+/** Bytes of scratch `xxh3Hash` writes. */
+export const XXH3_SCRATCH_BYTES = 192
+
+/** Bytes of tables `crc32cTablesBuild` writes. */
+export const CRC32C_TABLES_BYTES = 8192
+
+/** The raw kernels; the doc comments of `assembly/` say what each does. */
+export interface KernelAbi {
+  memoryCopy(dst: number, src: number, length: number): number
+  xxh3Hash(
+    src: number,
+    length: number,
+    out: number,
+    seedLow: number,
+    seedHigh: number,
+    scratch: number,
+  ): number
+  crc32cTablesBuild(tables: number): number
+  crc32cUpdate(src: number, length: number, previous: number, out: number, tables: number): number
+  zeroPagesScan(src: number, length: number, pageBytes: number, bitmap: number): number
+  layoutPack(program: number, opCount: number, packed: number, live: number): number
+  layoutUnpack(program: number, opCount: number, live: number, packed: number): number
+  layoutValidate(program: number, checkCount: number, packed: number): number
+}

@@ -1,0 +1,104 @@
+/**
+ * WebAssembly: which build runs here, its compiled module, an instance over a memory. The only file
+ * that imports @assemblyscript/loader.
+ *
+ * @module
+ */
+
+import { instantiate } from '@assemblyscript/loader'
+import { VfioError } from '../errors.ts'
+import { BASELINE_WASM, SIMD_WASM } from './generated/wasm.ts'
+import { ABI_VERSION } from './kernel-abi.ts'
+import type { KernelAbi } from './kernel-abi.ts'
+
+/** The variants that are WebAssembly builds. */
+export type WasmVariant = 'simd' | 'baseline'
+
+/** Bytes of a WebAssembly page. */
+export const WASM_PAGE_BYTES = 65536
+
+/** The best variant this host can run; undefined where it has no WebAssembly. */
+export function bestWasmVariant(): WasmVariant | undefined {
+  if (typeof WebAssembly !== 'object') return undefined
+  return hasSimd() ? 'simd' : 'baseline'
+}
+
+let simdAnswer: boolean | undefined
+
+function hasSimd(): boolean {
+  simdAnswer ??= WebAssembly.validate(decodeBase64(SIMD_WASM))
+  return simdAnswer
+}
+
+const compiled = new Map<WasmVariant, Promise<WebAssembly.Module>>()
+
+/**
+ * The inlined build, compiled once per process: engines share its machine code, and with it the tier
+ * that earlier calls have reached. EOPNOTSUPP where the host cannot run it.
+ */
+export function wasmModule(variant: WasmVariant): Promise<WebAssembly.Module> {
+  let module = compiled.get(variant)
+  if (module === undefined) {
+    const best = bestWasmVariant()
+    if (best === undefined || (variant === 'simd' && best !== 'simd')) {
+      return Promise.reject(
+        new VfioError(
+          'EOPNOTSUPP',
+          `Cannot create an engine: this host cannot run the ${variant} variant, leave variant out to take what it can`,
+        ),
+      )
+    }
+    module = WebAssembly.compile(decodeBase64(variant === 'simd' ? SIMD_WASM : BASELINE_WASM))
+    compiled.set(variant, module)
+    // A page's security policy may forbid compiling; a later call may be allowed to.
+    module.catch(() => compiled.delete(variant))
+  }
+  return module
+}
+
+/** An instance's kernels and the variant it was built as. */
+export interface LoadedKernels {
+  readonly abi: KernelAbi
+  readonly variant: WasmVariant
+}
+
+/**
+ * Instantiates a module of ours over `memory`. EINVAL when it is not one, or one of another version
+ * of this package.
+ */
+export async function loadKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Promise<LoadedKernels> {
+  const { exports } = (
+    await instantiate(module, { env: { memory } }).catch((cause: unknown) => {
+      throw foreignModule({ cause })
+    })
+  ).instance
+  // The instance's own exports: the loader's wrappers cost as much as a small kernel.
+  if (exportedNumber(exports, 'ABI_VERSION') !== ABI_VERSION) throw foreignModule({})
+  return {
+    abi: exports as unknown as KernelAbi,
+    variant: exportedNumber(exports, 'SIMD_BUILD') === 1 ? 'simd' : 'baseline',
+  }
+}
+
+function exportedNumber(exports: WebAssembly.Exports, name: string): unknown {
+  const value = exports[name]
+  return value instanceof WebAssembly.Global ? (value.value as unknown) : undefined
+}
+
+function foreignModule(options: { cause?: unknown }): VfioError {
+  return new VfioError(
+    'EINVAL',
+    'Cannot create an engine: the module is not the engine of this version, compile the stopcopy/engine.wasm of the same package',
+    options,
+  )
+}
+
+function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text)
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
+  return bytes
+}

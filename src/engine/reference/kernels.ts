@@ -1,0 +1,47 @@
+/**
+ * The plain-TypeScript twin of the kernels: the same ABI over a plain array buffer, for hosts without
+ * WebAssembly and as the yardstick of the tests.
+ *
+ * @module
+ */
+
+import { CRC32C_TABLES_BYTES, KERNEL_EFAULT, XXH3_SCRATCH_BYTES } from '../kernel-abi.ts'
+import type { KernelAbi } from '../kernel-abi.ts'
+import { isOutside } from './bounds.ts'
+import { crc32c } from './crc32c.ts'
+import { layoutPack, layoutUnpack, layoutValidate } from './layout.ts'
+import { zeroPagesScan } from './pages.ts'
+import { xxh3 } from './xxh3.ts'
+
+/** Kernels over `bytes`, which cover their whole buffer. */
+export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
+  const view = new DataView(bytes.buffer)
+  const outside = (pointer: number, byteLength: number): boolean =>
+    isOutside(bytes.length, pointer, byteLength)
+  return {
+    memoryCopy(dst, src, length) {
+      if (outside(dst, length) || outside(src, length)) return KERNEL_EFAULT
+      bytes.copyWithin(dst, src, src + length)
+      return 0
+    },
+    xxh3Hash(src, length, out, seedLow, seedHigh, scratch) {
+      if (outside(src, length) || outside(out, 8) || outside(scratch, XXH3_SCRATCH_BYTES))
+        return KERNEL_EFAULT
+      const seed = (BigInt(seedHigh) << 32n) | BigInt(seedLow)
+      view.setBigUint64(out, xxh3(view, src, length, seed), true)
+      return 0
+    },
+    // The twin keeps its tables on the JavaScript side.
+    crc32cTablesBuild: (tables) => (outside(tables, CRC32C_TABLES_BYTES) ? KERNEL_EFAULT : 0),
+    crc32cUpdate(src, length, previous, out, tables) {
+      if (outside(src, length) || outside(out, 4) || outside(tables, CRC32C_TABLES_BYTES))
+        return KERNEL_EFAULT
+      view.setUint32(out, crc32c(bytes, src, length, previous), true)
+      return 0
+    },
+    zeroPagesScan: (src, length, pageBytes, bitmap) => zeroPagesScan(bytes, src, length, pageBytes, bitmap),
+    layoutPack: (program, opCount, packed, live) => layoutPack(view, program, opCount, packed, live),
+    layoutUnpack: (program, opCount, live, packed) => layoutUnpack(view, program, opCount, live, packed),
+    layoutValidate: (program, checkCount, packed) => layoutValidate(view, program, checkCount, packed),
+  }
+}
