@@ -62,7 +62,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   }
   const code = module ?? (await wasmModule(best ?? 'simd'))
   const memory = allocateMemory(memoryBytes, (pages) => new WebAssembly.Memory({ initial: pages }))
-  const loaded = await loadKernels(code, memory)
+  const loaded = loadKernels(code, memory)
   if (variant !== undefined && variant !== loaded.variant) throw wrongModule(variant)
   return assemble(loaded.variant, loaded.abi, memory.buffer, memoryBytes)
 }
