@@ -69,7 +69,11 @@ export interface Driver {
    * (STOP to STOP_COPY, STOP to RESUMING, RUNNING to PRE_COPY, RUNNING_P2P to PRE_COPY_P2P).
    * A throw keeps the last completed state; a VfioError whose `state` is ERROR moves to ERROR.
    */
-  transition(from: DeviceState, to: DeviceState, options: { signal: AbortSignal }): Awaitable<void | SessionEnd>
+  transition(
+    from: DeviceState,
+    to: DeviceState,
+    options: { signal: AbortSignal },
+  ): Awaitable<void | SessionEnd>
   /** Bytes that STOP_COPY would still deliver if it were entered now, unread bytes included. */
   stopCopyLength(): Awaitable<number>
   /** Back to RUNNING; sessions have already ended. */

@@ -23,7 +23,10 @@ export interface MigrationDevice {
   stopCopyLength?(): Promise<number>
   enablePrecopyInfoV2?(): Promise<void>
   dmaLoggingStart(options: { pageSize: number; ranges: readonly DmaRange[] }): Promise<number>
-  dmaLoggingReport(range: { iova: bigint; length: bigint; pageSize: number }, bitmap: Uint8Array): Promise<void>
+  dmaLoggingReport(
+    range: { iova: bigint; length: bigint; pageSize: number },
+    bitmap: Uint8Array,
+  ): Promise<void>
   dmaLoggingStop(): Promise<void>
   /** Register access, gated by state. */
   readonly regions?: DeviceRegions | undefined
