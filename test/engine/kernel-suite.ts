@@ -1,0 +1,23 @@
+import { beforeAll, describe } from 'vitest'
+import { createEngine } from '../../src/engine/index.ts'
+import type { Engine, EngineVariant } from '../../src/engine/index.ts'
+import { checksumCases } from './kernels/checksums.ts'
+import { copyCases } from './kernels/copying.ts'
+import { layoutCases } from './kernels/layouts.ts'
+import { rangeCases } from './kernels/ranges.ts'
+import { zeroPageCases } from './kernels/zero-pages.ts'
+
+/** What every variant's kernels must do; the variants' test files only name themselves. */
+export function kernelSuite(variant: EngineVariant): void {
+  describe(`kernels of the ${variant} variant`, () => {
+    let engine: Engine
+    beforeAll(async () => {
+      engine = await createEngine({ variant, memoryBytes: 16 << 20 })
+    })
+    checksumCases(() => engine)
+    copyCases(() => engine)
+    zeroPageCases(() => engine)
+    layoutCases(() => engine)
+    rangeCases(() => createEngine({ variant, memoryBytes: 65_536 }))
+  })
+}

@@ -1,0 +1,120 @@
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { Engine, Kernels } from '../../../src/engine/index.ts'
+import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from '../../../src/engine/index.ts'
+import { expectUntouched } from './fixture.ts'
+
+/** A pointer argument of a kernel and how many bytes the call below makes it use there. */
+interface Range {
+  kernel: keyof Kernels
+  pointer: string
+  byteLength: number
+  call(kernels: Kernels, pointer: number): unknown
+}
+
+/** Any range inside the memory, for the arguments that are not tried; zeroes, so an empty program. */
+const FINE = 66_000
+
+const RANGES: readonly Range[] = [
+  { kernel: 'copy', pointer: 'dst', byteLength: 64, call: (k, p) => k.copy(p, FINE, 64) },
+  { kernel: 'copy', pointer: 'src', byteLength: 64, call: (k, p) => k.copy(FINE, p, 64) },
+  { kernel: 'xxh3', pointer: 'src', byteLength: 300, call: (k, p) => k.xxh3(p, 300, FINE) },
+  { kernel: 'xxh3', pointer: 'src (short form)', byteLength: 7, call: (k, p) => k.xxh3(p, 7, FINE) },
+  { kernel: 'xxh3', pointer: 'out', byteLength: 8, call: (k, p) => k.xxh3(FINE, 300, p) },
+  { kernel: 'crc32c', pointer: 'src', byteLength: 64, call: (k, p) => k.crc32c(p, 64) },
+  { kernel: 'zeroPages', pointer: 'src', byteLength: 90, call: (k, p) => k.zeroPages(p, 90, 10, FINE) },
+  { kernel: 'zeroPages', pointer: 'bitmap', byteLength: 2, call: (k, p) => k.zeroPages(FINE, 90, 10, p) },
+  {
+    kernel: 'layoutPack',
+    pointer: 'program',
+    byteLength: 2 * LAYOUT_OP_BYTES,
+    call: (k, p) => k.layoutPack(p, 2, FINE, FINE),
+  },
+  {
+    kernel: 'layoutUnpack',
+    pointer: 'program',
+    byteLength: 2 * LAYOUT_OP_BYTES,
+    call: (k, p) => k.layoutUnpack(p, 2, FINE, FINE),
+  },
+]
+
+/** Lengths and counts, each far too large in one way or another. */
+const LENGTHS: readonly (readonly [string, (kernels: Kernels, length: number) => unknown])[] = [
+  ['copy byteLength', (k, n) => k.copy(FINE, FINE, n)],
+  ['xxh3 byteLength', (k, n) => k.xxh3(FINE, n, FINE)],
+  ['crc32c byteLength', (k, n) => k.crc32c(FINE, n)],
+  ['zeroPages byteLength', (k, n) => k.zeroPages(FINE, n, 4096, FINE)],
+  ['layoutPack opCount', (k, n) => k.layoutPack(FINE, n, FINE, FINE)],
+  ['layoutUnpack opCount', (k, n) => k.layoutUnpack(FINE, n, FINE, FINE)],
+]
+
+export function rangeCases(createSmall: () => Promise<Engine>): void {
+  describe('ranges outside the memory', () => {
+    let engine: Engine
+    let end: number
+
+    beforeAll(async () => {
+      engine = await createSmall()
+      end = engine.bytes.length
+    })
+
+    test.each(RANGES)(
+      '$kernel takes $pointer up to the last byte and not one further',
+      ({ byteLength, call }) => {
+        expect(() => call(engine.kernels, end - byteLength)).not.toThrow()
+        engine.bytes.fill(0, FINE, end)
+        expectUntouched(engine, 'EFAULT', () => call(engine.kernels, end - byteLength + 1))
+        expectUntouched(engine, 'EFAULT', () => call(engine.kernels, end))
+      },
+    )
+
+    test.each(RANGES)('$kernel does not wrap $pointer around at 2^32', ({ byteLength, call }) => {
+      const wrapping = [
+        2 ** 32 - 1,
+        2 ** 32 - byteLength,
+        2 ** 32 - byteLength + 1,
+        2 ** 31,
+        2 ** 32,
+        2 ** 32 + FINE,
+      ]
+      for (const pointer of wrapping) expectUntouched(engine, 'EFAULT', () => call(engine.kernels, pointer))
+    })
+
+    test.each(RANGES)('$kernel refuses a $pointer that is no address', ({ call }) => {
+      for (const pointer of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, FINE - 2 ** 32]) {
+        expectUntouched(engine, 'EFAULT', () => call(engine.kernels, pointer))
+      }
+    })
+
+    test.each(LENGTHS)('%s past the end, wrapping or no number is EFAULT', (_name, call) => {
+      const tooLong = [
+        end - FINE + 1,
+        2 ** 32 - FINE,
+        2 ** 32 - FINE + 1,
+        2 ** 32 - 1,
+        2 ** 32,
+        2 ** 32 + 8,
+        -1,
+        Number.NaN,
+      ]
+      for (const length of tooLong) expectUntouched(engine, 'EFAULT', () => call(engine.kernels, length))
+    })
+
+    test('counts whose byte length wraps at 2^32 are EFAULT', () => {
+      const k = engine.kernels
+      expectUntouched(engine, 'EFAULT', () => k.layoutPack(FINE, 2 ** 32 / LAYOUT_OP_BYTES + 1, FINE, FINE))
+      expectUntouched(engine, 'EFAULT', () => k.layoutUnpack(FINE, 2 ** 28, FINE, FINE))
+      expectUntouched(engine, 'EFAULT', () =>
+        k.layoutValidate(FINE, Math.ceil(2 ** 32 / LAYOUT_CHECK_BYTES), FINE),
+      )
+      expectUntouched(engine, 'EFAULT', () => k.layoutValidate(end - LAYOUT_CHECK_BYTES + 1, 1, FINE))
+      expectUntouched(engine, 'EINVAL', () => k.layoutValidate(FINE, 2 ** 31, FINE))
+    })
+
+    test('nothing at the very end is inside, nothing beyond it is not', () => {
+      engine.kernels.copy(end, end, 0)
+      expect(engine.kernels.crc32c(end, 0)).toBe(0)
+      expectUntouched(engine, 'EFAULT', () => engine.kernels.copy(end + 1, FINE, 0))
+      expectUntouched(engine, 'EFAULT', () => engine.kernels.crc32c(end + 1, 0))
+    })
+  })
+}
