@@ -8,7 +8,7 @@ interface Range {
   kernel: keyof Kernels
   pointer: string
   byteLength: number
-  call(kernels: Kernels, pointer: number): unknown
+  call: (kernels: Kernels, pointer: number) => unknown
 }
 
 /** Any range inside the memory, for the arguments that are not tried; zeroes, so an empty program. */

@@ -1,0 +1,120 @@
+import * as fc from 'fast-check'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { createEngine } from '../../src/engine/index.ts'
+import type { Engine, EngineVariant, Kernels } from '../../src/engine/index.ts'
+import { encodeChecks, encodeOps } from './kernels/layouts.ts'
+
+const VARIANTS: readonly EngineVariant[] = ['simd', 'baseline', 'reference']
+const AREA = 65_536
+const AREA_BYTES = 65_536
+/** Above the area the calls use. */
+const PROGRAM = AREA + AREA_BYTES
+
+/** A call's outcome, an error's code in place of a result. */
+function outcome(call: () => unknown): unknown {
+  try {
+    return call()
+  } catch (error) {
+    return (error as { code: unknown }).code
+  }
+}
+
+/** Any address of the area, and sometimes one outside. */
+const pointer = fc.oneof(
+  { weight: 9, arbitrary: fc.integer({ min: AREA, max: AREA + AREA_BYTES - 1 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 2 ** 32 - 1 }) },
+)
+const length = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 20_000 }))
+const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 })
+
+describe('the variants agree byte for byte on', () => {
+  let engines: Engine[]
+
+  beforeAll(async () => {
+    engines = await Promise.all(
+      VARIANTS.map((variant) => createEngine({ variant, memoryBytes: 3 * AREA_BYTES })),
+    )
+  })
+
+  /** Runs one call over the same memory in each variant and compares results and memory above scratch. */
+  function agree(
+    content: Uint8Array,
+    call: (kernels: Kernels) => unknown,
+    program: Uint8Array = new Uint8Array(0),
+  ): void {
+    const outcomes = engines.map((engine) => {
+      engine.bytes.fill(0, AREA)
+      for (let at = AREA; at < AREA + AREA_BYTES; at += 3 * content.length + 1) {
+        engine.bytes.set(content.subarray(0, AREA + AREA_BYTES - at), at)
+      }
+      engine.bytes.set(program, PROGRAM)
+      return outcome(() => call(engine.kernels))
+    })
+    const [first, ...others] = engines as [Engine, ...Engine[]]
+    for (const [n, engine] of others.entries()) {
+      expect(outcomes[n + 1], VARIANTS[n + 1]).toEqual(outcomes[0])
+      expect(Buffer.compare(engine.bytes.subarray(AREA), first.bytes.subarray(AREA)), VARIANTS[n + 1]).toBe(0)
+    }
+  }
+
+  const content = fc.uint8Array({ minLength: 1, maxLength: 400 })
+
+  test('copies', () => {
+    fc.assert(
+      fc.property(content, pointer, pointer, length, (bytes, dst, src, n) => {
+        agree(bytes, (k) => k.copy(Math.max(dst, AREA), src, n))
+      }),
+    )
+  })
+
+  test('checksums', () => {
+    fc.assert(
+      fc.property(content, pointer, length, u32, u32, (bytes, src, n, low, high) => {
+        agree(bytes, (k) => k.xxh3(Math.max(src, AREA), n, PROGRAM, low, high))
+        agree(bytes, (k) => k.crc32c(Math.max(src, AREA), n, low))
+      }),
+    )
+  })
+
+  test('zero pages', () => {
+    fc.assert(
+      fc.property(content, pointer, length, fc.integer({ min: 0, max: 700 }), (bytes, src, n, pageBytes) => {
+        agree(bytes, (k) => k.zeroPages(Math.max(src, AREA), n, pageBytes, PROGRAM))
+      }),
+    )
+  })
+
+  test('packing and unpacking', () => {
+    const field = fc.integer({ min: 0, max: 2000 })
+    const bytes = fc.oneof(fc.constantFrom(1, 2, 4, 8), fc.integer({ min: 0, max: 600 }))
+    const ops = fc.array(fc.record({ live: field, packed: field, bytes }), { maxLength: 12 })
+    fc.assert(
+      fc.property(content, ops, pointer, pointer, (fill, program, packed, live) => {
+        // The regions may overlap: ops run in order, so the result is defined.
+        const encoded = encodeOps(program)
+        const [to, from] = [Math.max(packed, AREA), Math.max(live, AREA)]
+        agree(fill, (k) => k.layoutPack(PROGRAM, program.length, to, from), encoded)
+        agree(fill, (k) => k.layoutUnpack(PROGRAM, program.length, to, from), encoded)
+      }),
+    )
+  })
+
+  test('validation', () => {
+    const bound = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n })
+    const check = fc.record({
+      offset: fc.integer({ min: 0, max: 500 }),
+      width: fc.constantFrom(1, 2, 4, 8),
+      count: fc.integer({ min: 0, max: 3 }),
+      stride: fc.integer({ min: 0, max: 40 }),
+      signed: fc.boolean(),
+      min: fc.oneof(fc.constant(0n), bound),
+      max: fc.oneof(fc.constant(2n ** 63n - 1n), bound),
+    })
+    fc.assert(
+      fc.property(content, fc.array(check, { maxLength: 8 }), pointer, (bytes, checks, packed) => {
+        const at = Math.max(packed, AREA)
+        agree(bytes, (k) => k.layoutValidate(PROGRAM, checks.length, at), encodeChecks(checks))
+      }),
+    )
+  })
+})

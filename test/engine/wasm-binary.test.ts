@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest'
+import { BASELINE_WASM, SIMD_WASM } from '../../src/engine/generated/wasm.ts'
+import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from '../../src/engine/index.ts'
+import {
+  ABI_VERSION,
+  CRC32C_TABLES_BYTES,
+  KERNEL_EFAULT,
+  KERNEL_EINVAL,
+  XXH3_SCRATCH_BYTES,
+} from '../../src/engine/kernel-abi.ts'
+import { Errno } from '../../src/errors.ts'
+
+const START_SECTION = 8
+const MEMORY_SECTION = 5
+const IMPORT_SECTION = 2
+const DATA_SECTION = 11
+const DATA_COUNT_SECTION = 12
+
+/** Sections of a binary by id, custom ones left out. */
+function sections(binary: Uint8Array): Map<number, Uint8Array> {
+  const found = new Map<number, Uint8Array>()
+  let at = 8
+  while (at < binary.length) {
+    const id = binary[at] as number
+    const { value, next } = leb128(binary, at + 1)
+    if (id !== 0) found.set(id, binary.subarray(next, next + value))
+    at = next + value
+  }
+  return found
+}
+
+function leb128(bytes: Uint8Array, start: number): { value: number; next: number } {
+  let value = 0
+  for (let at = start, shift = 0; ; at++, shift += 7) {
+    const byte = bytes[at] as number
+    value |= (byte & 0x7f) << shift
+    if (byte < 0x80) return { value: value >>> 0, next: at + 1 }
+  }
+}
+
+/** A name as a binary holds it. */
+function text(value: string): number[] {
+  return [value.length, ...Buffer.from(value)]
+}
+
+describe.each([
+  ['simd', SIMD_WASM],
+  ['baseline', BASELINE_WASM],
+])('the %s binary', (variant, base64) => {
+  const binary = new Uint8Array(Buffer.from(base64, 'base64'))
+  const parsed = sections(binary)
+
+  test('has no data segment and no start function: instantiation writes nothing into a foreign memory', () => {
+    expect([...parsed.keys()]).toContain(IMPORT_SECTION)
+    expect(parsed.has(DATA_SECTION)).toBe(false)
+    expect(parsed.has(DATA_COUNT_SECTION)).toBe(false)
+    expect(parsed.has(START_SECTION)).toBe(false)
+  })
+
+  test('imports one thing: a memory, unshared and without a maximum', () => {
+    const memoryKind = 2
+    const noMaximum = 0
+    const expected = [1, ...text('env'), ...text('memory'), memoryKind, noMaximum]
+    const imports = [...(parsed.get(IMPORT_SECTION) ?? [])]
+    expect(imports.slice(0, -1)).toEqual(expected)
+    expect(imports.at(-1), 'pages it insists on').toBeLessThanOrEqual(1)
+    expect(parsed.has(MEMORY_SECTION)).toBe(false)
+  })
+
+  test('changes no byte of the memory it is linked to', async () => {
+    const memory = new WebAssembly.Memory({ initial: 1 })
+    new Uint8Array(memory.buffer).fill(0x5a)
+    await WebAssembly.instantiate(binary, { env: { memory } })
+    expect(new Uint8Array(memory.buffer).every((byte) => byte === 0x5a)).toBe(true)
+  })
+
+  test('states the numbers the host believes', async () => {
+    const memory = new WebAssembly.Memory({ initial: 1 })
+    const { instance } = await WebAssembly.instantiate(binary, { env: { memory } })
+    const numbers = Object.fromEntries(
+      Object.entries(instance.exports)
+        .filter(([, value]) => value instanceof WebAssembly.Global)
+        .map(([name, value]) => [name, (value as WebAssembly.Global).value as number]),
+    )
+    expect(numbers).toEqual({
+      ABI_VERSION,
+      CRC32C_TABLES_BYTES,
+      EFAULT: KERNEL_EFAULT,
+      EINVAL: KERNEL_EINVAL,
+      LAYOUT_CHECK_BYTES,
+      LAYOUT_OP_BYTES,
+      SIMD_BUILD: variant === 'simd' ? 1 : 0,
+      XXH3_SCRATCH_BYTES,
+    })
+    expect(KERNEL_EFAULT).toBe(-Errno.EFAULT)
+    expect(KERNEL_EINVAL).toBe(-Errno.EINVAL)
+  })
+})
