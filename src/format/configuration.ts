@@ -139,7 +139,11 @@ export function configurationDifference(here: Configuration, stream: Configurati
     const wanted = Object.hasOwn(here, name) ? here[name] : undefined
     const found = Object.hasOwn(stream, name) ? stream[name] : undefined
     // An integer may be a number on one side and a bigint on the other.
-    if (typeof wanted === typeof found ? wanted === found : isInteger(wanted) && isInteger(found) && BigInt(wanted) === BigInt(found))
+    if (
+      typeof wanted === typeof found
+        ? wanted === found
+        : isInteger(wanted) && isInteger(found) && BigInt(wanted) === BigInt(found)
+    )
       continue
     return `${name} is ${shown(wanted)} here and ${shown(found)} in the stream`
   }
@@ -155,9 +159,16 @@ function shown(value: ConfigurationValue | undefined): string {
 }
 
 function checkedUint64(name: string, value: number | bigint): bigint {
-  if ((typeof value === 'bigint' || Number.isSafeInteger(value)) && value >= 0 && value <= 0xffff_ffff_ffff_ffffn)
+  if (
+    (typeof value === 'bigint' || Number.isSafeInteger(value)) &&
+    value >= 0 &&
+    value <= 0xffff_ffff_ffff_ffffn
+  )
     return BigInt(value)
-  throw new VfioError('EINVAL', `Cannot encode configuration: "${name}" is ${value}, use an integer from 0 to 2^64 - 1`)
+  throw new VfioError(
+    'EINVAL',
+    `Cannot encode configuration: "${name}" is ${value}, use an integer from 0 to 2^64 - 1`,
+  )
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {

@@ -78,7 +78,11 @@ export function encodeHeader(dst: Uint8Array, header: Omit<StreamHeader, 'format
   dst.set(MAGIC)
   view.setUint16(8, FORMAT_VERSION, true)
   view.setUint16(10, HEADER_BYTES, true)
-  view.setUint32(12, (header.opaque ? FLAG_OPAQUE : 0) | (header.checksum === 'crc32c' ? FLAG_CRC32C : 0), true)
+  view.setUint32(
+    12,
+    (header.opaque ? FLAG_OPAQUE : 0) | (header.checksum === 'crc32c' ? FLAG_CRC32C : 0),
+    true,
+  )
   view.setUint32(16, PAGE_BYTES, true)
   view.setUint32(20, header.deviceVersion, true)
   dst.set(header.fingerprint, 24)

@@ -1,0 +1,105 @@
+/**
+ * What is fixed about a defined device: its layout, its configuration at every version, its size.
+ *
+ * @module
+ */
+
+import type { DeviceIdentity } from '../device/driver.ts'
+import { xxh3OfBytes } from '../engine/index.ts'
+import { VfioError } from '../errors.ts'
+import {
+  type ChecksumKind,
+  type Configuration,
+  type ConfigurationValue,
+  configurationFingerprint,
+  declareRegions,
+  FRAME_BYTES,
+  MAX_MEMORY_BYTES,
+  MAX_REGIONS,
+  type RegionDeclaration,
+  TYPE_BYTES,
+} from '../format/index.ts'
+import { compileLayout, describeLayout, type Layout, packedBytes } from './layout.ts'
+import type { Schema } from './schema.ts'
+
+/** The parts of a definition that decide what a stream looks like. */
+export interface DeviceShape {
+  readonly type: string
+  readonly version: number
+  readonly state: Schema
+  readonly memory?: Readonly<Record<string, { readonly byteLength: number }>>
+  readonly configuration?: Readonly<Record<string, ConfigurationValue>>
+  readonly checksum?: ChecksumKind
+}
+
+/** The compiled definition. */
+export class DeviceBlueprint {
+  readonly type: string
+  readonly version: number
+  readonly checksum: ChecksumKind
+  readonly layout: Layout
+  readonly regions: readonly RegionDeclaration[]
+  readonly identity: DeviceIdentity
+  readonly #configuration: Configuration
+
+  /** EINVAL when the definition makes no sense. */
+  constructor(shape: DeviceShape) {
+    this.type = shape.type
+    this.version = shape.version
+    this.checksum = shape.checksum ?? 'xxh3'
+    const refuse = (reason: string): never => {
+      throw new VfioError('EINVAL', `Cannot define device "${shape.type}": ${reason}`)
+    }
+    const typeBytes = new TextEncoder().encode(shape.type).length
+    if (typeBytes === 0 || typeBytes > TYPE_BYTES || shape.type.includes('\0'))
+      refuse(`its type has ${typeBytes} bytes of UTF-8, use 1 to ${TYPE_BYTES} without NUL`)
+    if (!Number.isInteger(shape.version) || shape.version < 1 || shape.version > 0xffff_ffff)
+      refuse(`version ${shape.version} is out of range, use an integer from 1`)
+    this.layout = compileLayout(shape.state, shape.version)
+    this.regions = Object.entries(shape.memory ?? {}).map(([name, { byteLength }]) => ({ name, byteLength }))
+    for (const { name, byteLength } of this.regions)
+      if (!Number.isSafeInteger(byteLength) || byteLength < 0)
+        refuse(`memory "${name}" has ${byteLength} bytes, use an integer from 0`)
+    if (this.memoryBytes > MAX_MEMORY_BYTES || this.regions.length > MAX_REGIONS)
+      refuse(`its memory passes ${MAX_MEMORY_BYTES} bytes or ${MAX_REGIONS} regions, use less`)
+    this.#configuration = shape.configuration ?? {}
+    for (const name of Object.keys(this.#configuration))
+      if (name.startsWith('memory.') || name.startsWith('state.'))
+        refuse(`option "${name}" has a reserved name, use one without "memory." and "state."`)
+    const configuration = this.configurationAt(shape.version)
+    this.identity = {
+      type: shape.type,
+      version: shape.version,
+      fingerprint: configurationFingerprint(configuration),
+      stream: 'stopcopy',
+      configuration,
+    }
+  }
+
+  /** Bytes of all memory regions. */
+  get memoryBytes(): number {
+    return this.regions.reduce((total, { byteLength }) => total + byteLength, 0)
+  }
+
+  /** What an engine for this device alone needs: memory, bitmaps, state twice, a session's frames. */
+  get engineBytes(): number {
+    const state = 4 * this.layout.liveBytes + this.layout.leaves.length * 64
+    return this.memoryBytes + Math.ceil(this.memoryBytes / 32_768) + state + 8 * FRAME_BYTES + 1024 * 1024
+  }
+
+  /** What CONFIG says at a version of the state. */
+  configurationAt(version: number): Configuration {
+    const layout = new TextEncoder().encode(describeLayout(this.layout, version))
+    return {
+      ...this.#configuration,
+      ...declareRegions(this.regions),
+      'state.bytes': this.stateBytesAt(version),
+      'state.layout': xxh3OfBytes(layout),
+    }
+  }
+
+  /** Bytes of packed state at a version. */
+  stateBytesAt(version: number): number {
+    return packedBytes(this.layout, version)
+  }
+}

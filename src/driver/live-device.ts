@@ -1,0 +1,271 @@
+/**
+ * A defined device while it is open: its memory, its sessions and its arcs.
+ *
+ * @module
+ */
+
+import type { DeviceRegions } from '../device/driver.ts'
+import type { Engine } from '../engine/index.ts'
+import { VfioError } from '../errors.ts'
+import { encodeConfiguration } from '../format/index.ts'
+import type { SessionEnd } from '../session/session-end.ts'
+import { DeviceState } from '../uapi/index.ts'
+import { CheckedSink } from './checked-sink.ts'
+import { CheckedSource } from './checked-source.ts'
+import type { DeviceContext, DeviceDefinition } from './define-device.ts'
+import type { DeviceBlueprint } from './device-blueprint.ts'
+import { type LayoutProgram, loadProgram } from './layout.ts'
+import { applyDefaults, disallowedValue, liveState } from './live-state.ts'
+import { BITMAP_PAGES, clearMemory, MemoryRegion } from './memory-region.ts'
+import type { LiveState, Schema } from './schema.ts'
+import { wholeStreamBytes } from './stream-length.ts'
+
+const { STOP, RUNNING, STOP_COPY, RESUMING, RUNNING_P2P, PRE_COPY, PRE_COPY_P2P } = DeviceState
+/** Memory between two turns of the event loop while it is cleared. */
+const CLEAR_SLICE_BYTES = 64 * 1024 * 1024
+
+/** One open device. */
+export class LiveDevice<S extends Schema, M extends string> implements DeviceContext<S, M> {
+  readonly engine: Engine
+  readonly state: LiveState<S>
+  readonly memory: Readonly<Record<M, MemoryRegion>>
+  readonly #blueprint: DeviceBlueprint
+  readonly #definition: DeviceDefinition<S, M>
+  readonly #regions: readonly MemoryRegion[]
+  readonly #program: LayoutProgram
+  readonly #live: number
+  readonly #bitmap: number
+  #registers: DeviceRegions | undefined
+  #source: CheckedSource | undefined
+  #sink: CheckedSink | undefined
+  /** Whether `resume` was called and `quiesce` was not. */
+  #running = false
+
+  /** Takes all memory, writes power-on content and starts the device. ENOMEM takes nothing. */
+  static async open<S extends Schema, M extends string>(
+    engine: Engine,
+    blueprint: DeviceBlueprint,
+    definition: DeviceDefinition<S, M>,
+  ): Promise<LiveDevice<S, M>> {
+    const device = new LiveDevice(engine, blueprint, definition)
+    try {
+      // Fresh memory is zero already, and untouched pages cost no physical memory.
+      await device.#initialize()
+      await device.#start()
+    } catch (error) {
+      device.#free()
+      throw error
+    }
+    return device
+  }
+
+  private constructor(engine: Engine, blueprint: DeviceBlueprint, definition: DeviceDefinition<S, M>) {
+    this.engine = engine
+    this.#blueprint = blueprint
+    this.#definition = definition
+    const regions: MemoryRegion[] = []
+    let live: number | undefined
+    let bitmap: number | undefined
+    try {
+      for (const { name, byteLength } of blueprint.regions)
+        regions.push(new MemoryRegion(engine, name, byteLength))
+      live = engine.allocate(blueprint.layout.liveBytes)
+      bitmap = engine.allocate(BITMAP_PAGES / 8)
+      this.#program = loadProgram(engine, blueprint.layout, blueprint.version)
+    } catch (error) {
+      for (const region of regions) region.free()
+      if (live !== undefined) engine.free(live)
+      if (bitmap !== undefined) engine.free(bitmap)
+      throw error
+    }
+    this.#regions = regions
+    this.#live = live
+    this.#bitmap = bitmap
+    this.state = liveState<S>(engine, blueprint.layout, live)
+    this.memory = Object.fromEntries(regions.map((region) => [region.name, region])) as Record<
+      M,
+      MemoryRegion
+    >
+  }
+
+  /** The author's register access; made on first use. */
+  get regions(): DeviceRegions {
+    this.#registers ??= this.#definition.regions?.(this)
+    return this.#registers as DeviceRegions
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#halt(new AbortController().signal)
+    } finally {
+      this.#free()
+    }
+  }
+
+  stopCopyLength(): number {
+    if (this.#source !== undefined) return this.#source.remainingBytes
+    return wholeStreamBytes(this.engine, this.#regions, {
+      configurationBytes: this.#configuration().length,
+      stateBytes: this.#program.packedBytes,
+    })
+  }
+
+  /** The arcs of flag sets 1, 3, 5 and 7. */
+  async transition(from: DeviceState, to: DeviceState, signal: AbortSignal): Promise<void | SessionEnd> {
+    const definition = this.#definition
+    if (to === PRE_COPY_P2P || (to === RUNNING_P2P && from === RUNNING)) {
+      // RUNNING_P2P to PRE_COPY_P2P opens a session; the device is quiet towards its peers already.
+      if (from === RUNNING_P2P) return this.#openSource(true)
+      await definition.quiesceP2p?.(this, { signal })
+      return undefined
+    }
+    if (from === PRE_COPY_P2P && to === PRE_COPY) return definition.resumeP2p?.(this)
+    if (from === RUNNING_P2P && to === RUNNING) return definition.resumeP2p?.(this)
+    if (to === PRE_COPY) return this.#openSource(true)
+    if (to === STOP_COPY && from === STOP) return this.#snapshot(this.#openSource(false))
+    if (to === STOP_COPY) {
+      await this.#halt(signal)
+      this.#snapshot(this.#source as CheckedSource)
+      return undefined
+    }
+    if (to === RESUMING) return this.#openSink()
+    if (from === RESUMING) return this.#load()
+    if (from === STOP_COPY || from === PRE_COPY || from === PRE_COPY_P2P) {
+      this.#source = undefined
+      return undefined
+    }
+    if (to === STOP) return this.#halt(signal)
+    if (from === STOP) return this.#start()
+    return undefined
+  }
+
+  /** Power-on content and running again; sessions have ended. */
+  async reset(): Promise<void> {
+    this.#source = undefined
+    this.#sink = undefined
+    await this.#halt(new AbortController().signal)
+    await this.#powerOnContent()
+    await this.#start()
+  }
+
+  async #start(): Promise<void> {
+    if (this.#running) return
+    await this.#definition.resume?.(this)
+    this.#running = true
+  }
+
+  async #halt(signal: AbortSignal): Promise<void> {
+    if (!this.#running) return
+    await this.#definition.quiesce?.(this, { signal })
+    this.#running = false
+  }
+
+  async #powerOnContent(): Promise<void> {
+    const { engine } = this
+    let cleared = 0
+    for (const region of this.#regions)
+      for (let at = 0; at < region.byteLength; at += CLEAR_SLICE_BYTES) {
+        const byteLength = Math.min(CLEAR_SLICE_BYTES, region.byteLength - at)
+        clearMemory(engine, region.pointer + at, byteLength, this.#bitmap)
+        cleared += byteLength
+        if (cleared % CLEAR_SLICE_BYTES === 0) await new Promise((resolve) => setTimeout(resolve))
+      }
+    engine.bytes.fill(0, this.#live, this.#live + this.#blueprint.layout.liveBytes)
+    await this.#initialize()
+  }
+
+  async #initialize(): Promise<void> {
+    const { engine } = this
+    applyDefaults(engine, this.#blueprint.layout, this.#live, 0)
+    await this.#definition.reset?.(this)
+  }
+
+  #openSource(running: boolean): CheckedSource {
+    this.#source = new CheckedSource({
+      engine: this.engine,
+      checksum: this.#blueprint.checksum,
+      deviceType: this.#blueprint.type,
+      deviceVersion: this.#blueprint.version,
+      fingerprint: this.#blueprint.identity.fingerprint,
+      configuration: this.#configuration(),
+      regions: this.#regions,
+      stateBytes: this.#program.packedBytes,
+      running,
+    })
+    return this.#source
+  }
+
+  /** Packs the registers into the session's own copy: later register writes do not reach the stream. */
+  #snapshot(source: CheckedSource): CheckedSource {
+    const { pointer, opCount } = this.#program
+    this.engine.kernels.layoutPack(pointer, opCount, source.statePointer, this.#live)
+    source.enterStopCopy()
+    return source
+  }
+
+  async #openSink(): Promise<CheckedSink> {
+    await this.#powerOnContent()
+    const blueprint = this.#blueprint
+    this.#sink = new CheckedSink({
+      engine: this.engine,
+      deviceType: blueprint.type,
+      deviceVersion: blueprint.version,
+      configurationAt: (version) => blueprint.configurationAt(version),
+      regions: this.#regions,
+      stateBytesAt: (version) => blueprint.stateBytesAt(version),
+      bitmap: this.#bitmap,
+    })
+    return this.#sink
+  }
+
+  /** RESUMING to STOP: all checks first, on a candidate beside the live state. */
+  #load(): void {
+    const sink = this.#sink as CheckedSink
+    sink.finish()
+    const { engine } = this
+    const { layout, version } = this.#blueprint
+    const older = sink.version !== version
+    const program = older ? loadProgram(engine, layout, sink.version) : this.#program
+    const candidate = engine.allocate(layout.liveBytes)
+    try {
+      const failed = engine.kernels.layoutValidate(program.checks, program.checkCount, sink.staging)
+      if (failed >= 0) throw refusal(`${program.checkLeaves[failed]?.path} is out of range`)
+      applyDefaults(engine, layout, candidate, sink.version)
+      engine.kernels.layoutUnpack(program.pointer, program.opCount, candidate, sink.staging)
+      const disallowed = disallowedValue(engine, layout.leaves, candidate)
+      if (disallowed !== undefined) throw refusal(disallowed)
+      const reason = this.#definition.validate?.(liveState<S>(engine, layout, candidate))
+      if (typeof reason === 'string') throw refusal(reason)
+      engine.kernels.copy(this.#live, candidate, layout.liveBytes)
+    } catch (error) {
+      throw VfioError.is(error)
+        ? error
+        : refusal(error instanceof Error ? error.message : String(error), error)
+    } finally {
+      engine.free(candidate)
+      if (older) engine.free(program.pointer)
+    }
+    this.#sink = undefined
+  }
+
+  #configuration(): Uint8Array {
+    return encodeConfiguration(this.#blueprint.identity.configuration ?? {})
+  }
+
+  #free(): void {
+    for (const region of this.#regions) region.free()
+    this.engine.free(this.#live)
+    this.engine.free(this.#bitmap)
+    this.engine.free(this.#program.pointer)
+  }
+}
+
+function refusal(reason: string, cause?: unknown): VfioError {
+  return new VfioError(
+    'EINVAL',
+    `Cannot load device state: ${reason}, reset the device and restore another save`,
+    {
+      cause,
+    },
+  )
+}

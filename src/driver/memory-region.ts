@@ -1,0 +1,128 @@
+/**
+ * A memory region of a device: bytes in engine memory and a bit per page that says "written since".
+ *
+ * @module
+ */
+
+import type { Engine } from '../engine/index.ts'
+import { VfioError } from '../errors.ts'
+import { PAGE_BYTES } from '../format/index.ts'
+
+/** What a device model, and through it its user, sees of a memory region. */
+export interface DeviceMemory {
+  readonly byteLength: number
+  /** The memory itself. Whoever writes through it must {@link mark} what it wrote. */
+  readonly bytes: Uint8Array
+  /** Copies out; EINVAL outside the region. */
+  read(offset: number, dst: Uint8Array): void
+  /** Copies in and marks the pages; EINVAL outside the region. */
+  write(offset: number, src: Uint8Array): void
+  /** Marks the pages of a written range as dirty. */
+  mark(offset: number, byteLength: number): void
+}
+
+/** The region as the driver sees it: also its dirty bitmap. */
+export class MemoryRegion implements DeviceMemory {
+  readonly name: string
+  readonly byteLength: number
+  readonly pageCount: number
+  readonly pointer: number
+  readonly bytes: Uint8Array
+  /** Bit n of word n / 32: page n was written since the bit was cleared. */
+  readonly dirty: Uint32Array
+  /** Called when a page of a region without dirty pages is marked. */
+  onDirty: (() => void) | undefined
+  #anyDirty = false
+  readonly #engine: Engine
+  readonly #bitmap: number
+
+  /** Takes the memory and its bitmap: ENOMEM when they do not fit, and nothing changed. */
+  constructor(engine: Engine, name: string, byteLength: number) {
+    this.name = name
+    this.byteLength = byteLength
+    this.pageCount = Math.ceil(byteLength / PAGE_BYTES)
+    this.#engine = engine
+    const words = Math.ceil(this.pageCount / 32)
+    this.#bitmap = engine.allocate(words * 4)
+    try {
+      this.pointer = engine.allocate(byteLength, PAGE_BYTES)
+    } catch (error) {
+      engine.free(this.#bitmap)
+      throw error
+    }
+    const { buffer, byteOffset } = engine.bytes
+    this.bytes = new Uint8Array(buffer, byteOffset + this.pointer, byteLength)
+    this.dirty = new Uint32Array(buffer, byteOffset + this.#bitmap, words)
+  }
+
+  /** Gives the memory back. */
+  free(): void {
+    this.#engine.free(this.pointer)
+    this.#engine.free(this.#bitmap)
+  }
+
+  read(offset: number, dst: Uint8Array): void {
+    this.#check('read', offset, dst.length)
+    dst.set(this.bytes.subarray(offset, offset + dst.length))
+  }
+
+  write(offset: number, src: Uint8Array): void {
+    this.#check('write', offset, src.length)
+    this.bytes.set(src, offset)
+    this.mark(offset, src.length)
+  }
+
+  mark(offset: number, byteLength: number): void {
+    this.#check('mark', offset, byteLength)
+    if (byteLength === 0) return
+    const last = Math.floor((offset + byteLength - 1) / PAGE_BYTES)
+    for (let page = Math.floor(offset / PAGE_BYTES); page <= last; page++)
+      this.dirty[page >>> 5] = (this.dirty[page >>> 5] as number) | (1 << (page & 31))
+    if (this.#anyDirty) return
+    this.#anyDirty = true
+    this.onDirty?.()
+  }
+
+  /** False when no page is dirty; true says that some may be. */
+  get mayBeDirty(): boolean {
+    return this.#anyDirty
+  }
+
+  /** All pages are clean: forget every mark. */
+  clearDirty(): void {
+    if (this.#anyDirty) this.dirty.fill(0)
+    this.#anyDirty = false
+  }
+
+  #check(action: string, offset: number, byteLength: number): void {
+    if (
+      offset >= 0 &&
+      byteLength >= 0 &&
+      Number.isSafeInteger(offset) &&
+      offset + byteLength <= this.byteLength
+    )
+      return
+    throw new VfioError(
+      'EINVAL',
+      `Cannot ${action} memory "${this.name}": ${byteLength} bytes at ${offset} pass its ${this.byteLength} bytes, stay inside`,
+    )
+  }
+}
+
+/** Zeroes memory without touching pages that are zero already: untouched pages cost no physical memory. */
+export function clearMemory(engine: Engine, pointer: number, byteLength: number, bitmap: number): void {
+  const chunk = BITMAP_PAGES * PAGE_BYTES
+  for (let at = 0; at < byteLength; at += chunk) {
+    const length = Math.min(chunk, byteLength - at)
+    const pages = Math.ceil(length / PAGE_BYTES)
+    if (engine.kernels.zeroPages(pointer + at, length, PAGE_BYTES, bitmap) === pages) continue
+    for (let page = 0; page < pages; page++) {
+      if (((engine.bytes[bitmap + (page >>> 3)] as number) & (1 << (page & 7))) !== 0) continue
+      const from = pointer + at + page * PAGE_BYTES
+      engine.bytes.fill(0, from, Math.min(from + PAGE_BYTES, pointer + at + length))
+    }
+  }
+}
+
+/** Pages that one zero scan looks at: a bitmap of 32 bytes, a megabyte of memory. */
+export const BITMAP_PAGES = 256

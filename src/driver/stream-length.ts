@@ -1,0 +1,65 @@
+/**
+ * How many bytes a checked stream has, or has left: the stop-copy length.
+ *
+ * @module
+ */
+
+import type { Engine } from '../engine/index.ts'
+import {
+  END_PAYLOAD_BYTES,
+  FRAME_BYTES,
+  HEADER_BYTES,
+  PAGE_BYTES,
+  SECTION_HEADER_BYTES,
+  ZERO_PAYLOAD_BYTES,
+} from '../format/index.ts'
+import { BITMAP_PAGES, type MemoryRegion } from './memory-region.ts'
+import { PageCursor, type PageRun } from './page-runs.ts'
+
+/** Bytes of memory that a run stands for. */
+export function runBytes(run: PageRun, region: MemoryRegion): number {
+  const from = run.first * PAGE_BYTES
+  return Math.min(run.count * PAGE_BYTES, region.byteLength - from)
+}
+
+/** Stream bytes of the page sections that a cursor would still give out, if nothing changed. */
+export function plannedPageBytes(cursor: PageCursor, regions: readonly MemoryRegion[]): number {
+  const dry = cursor.dryRun()
+  let total = 0
+  for (let run = dry.next(); run !== undefined; run = dry.next())
+    total +=
+      SECTION_HEADER_BYTES +
+      (run.zero ? ZERO_PAYLOAD_BYTES : runBytes(run, regions[run.region] as MemoryRegion))
+  return total
+}
+
+/** Stream bytes of a whole save, if nothing changed: what MIG_DATA_SIZE says outside a session. */
+export function wholeStreamBytes(
+  engine: Engine,
+  regions: readonly MemoryRegion[],
+  sizes: { configurationBytes: number; stateBytes: number },
+): number {
+  const bitmap = engine.allocate(BITMAP_PAGES / 8)
+  try {
+    const none = regions.map((region) => new Uint32Array(region.dirty.length))
+    const { configurationBytes, stateBytes } = sizes
+    return (
+      openingBytes(configurationBytes) +
+      plannedPageBytes(new PageCursor(engine, regions, bitmap, none), regions) +
+      closingBytes(stateBytes)
+    )
+  } finally {
+    engine.free(bitmap)
+  }
+}
+
+/** Stream bytes of the stream header and the CONFIG section. */
+export function openingBytes(configurationBytes: number): number {
+  return HEADER_BYTES + SECTION_HEADER_BYTES + configurationBytes
+}
+
+/** Stream bytes of the STATE sections that are left and the END section. */
+export function closingBytes(stateBytes: number): number {
+  const sections = Math.ceil(stateBytes / FRAME_BYTES) + 1
+  return stateBytes + sections * SECTION_HEADER_BYTES + END_PAYLOAD_BYTES
+}

@@ -1,0 +1,35 @@
+/**
+ * The checked migration stream: specified in README.md beside this file.
+ *
+ * @module
+ */
+
+export {
+  type Configuration,
+  configurationDifference,
+  configurationFingerprint,
+  type ConfigurationValue,
+  encodeConfiguration,
+} from './configuration.ts'
+export { declareRegions, MAX_MEMORY_BYTES, MAX_REGIONS, type RegionDeclaration } from './coverage.ts'
+export {
+  type ChecksumKind,
+  FORMAT_VERSION,
+  HEADER_BYTES,
+  PAGE_BYTES,
+  type StreamHeader,
+  TYPE_BYTES,
+} from './header.ts'
+export { OpaqueWriter, openReader } from './open.ts'
+export { type StreamHandler, StreamReader } from './reader.ts'
+export {
+  END_PAYLOAD_BYTES,
+  FRAME_BYTES,
+  SECTION_HEADER_BYTES,
+  type SectionHeader,
+  Tag,
+  tagName,
+  ZERO_PAYLOAD_BYTES,
+} from './section.ts'
+export { StreamFault } from './stream-fault.ts'
+export { StreamWriter } from './writer.ts'

@@ -1,0 +1,321 @@
+/**
+ * Reads the checked stream: a pure state machine fed in any segmentation, one byte at a time included.
+ *
+ * The stream is untrusted. Every length is checked before it is believed, every payload is verified
+ * before its handler hears of it, and the first failure is sticky. The rules themselves stand in
+ * `section-rules.ts`.
+ *
+ * @module
+ */
+
+import type { Engine } from '../engine/index.ts'
+import { VfioError } from '../errors.ts'
+import { Digest, sameChecksum, storeChecksum } from './checksum.ts'
+import { type Configuration, ConfigurationFault, decodeConfiguration } from './configuration.ts'
+import {
+  checksumKindOf,
+  decodeHeader,
+  hasMagic,
+  HEADER_BYTES,
+  HEADER_CHECKSUM_OFFSET,
+  type StreamHeader,
+} from './header.ts'
+import {
+  decodeSection,
+  getSafeUint64,
+  PAYLOAD_CHECKSUM_OFFSET,
+  SECTION_CHECKSUM_OFFSET,
+  SECTION_HEADER_BYTES,
+  type SectionHeader,
+  Tag,
+  tagName,
+} from './section.ts'
+import { SectionRules } from './section-rules.ts'
+import { StreamFault, streamError } from './stream-fault.ts'
+
+/** What a reader tells its owner. Every method may throw a {@link StreamFault} to refuse the stream. */
+export interface StreamHandler {
+  /** The stream header, verified. */
+  header?(header: StreamHeader): void
+  /** The configuration, verified; memory regions and `state.bytes` have been bounded. */
+  configuration?(configuration: Configuration): void
+  /**
+   * Where a STATE, PAGES or OPAQUE payload belongs: a pointer with room for `section.payloadBytes`
+   * (the section is within the declared bounds), or undefined for a buffer of the reader's.
+   * A payload placed so is verified *after* it landed.
+   */
+  place?(section: SectionHeader): number | undefined
+  /** The payload at `pointer` is verified. Not called for CONFIG and END. */
+  payload?(section: SectionHeader, pointer: number): void
+  /** A section begins at this offset; its header is verified. */
+  section?(section: SectionHeader, offset: number): void
+  /** The END section is verified: nothing is missing. */
+  complete?(): void
+}
+
+const HEADER_AT = 0
+const SECTION_AT = HEADER_BYTES
+const WORK_AT = SECTION_AT + 64
+const DIGEST_AT = WORK_AT + 16
+const END_AT = DIGEST_AT + 16
+const SCRATCH_BYTES = END_AT + 32
+/** The window after the last byte: something to fill, so that a surplus is a content failure. */
+const SURPLUS_BYTES = 16
+
+type Phase = 'header' | 'section' | 'payload' | 'ended'
+
+/** One stream being read; holds 272 bytes of engine memory and a buffer for payloads it places itself. */
+export class StreamReader {
+  readonly #engine: Engine
+  readonly #handler: StreamHandler
+  readonly #verifyPayloads: boolean
+  readonly #scratch: number
+  readonly #view: DataView
+  readonly #rules: SectionRules = new SectionRules()
+  #phase: Phase = 'header'
+  /** Where the bytes of this phase go, how many it needs and how many came. */
+  #target: number
+  #needed: number = HEADER_BYTES
+  #filled = 0
+  #offset = 0
+  #phaseOffset = 0
+  #header: StreamHeader | undefined
+  #section: SectionHeader | undefined
+  #digest: Digest | undefined
+  #buffer = 0
+  #bufferBytes = 0
+  #failure: VfioError | undefined
+
+  /**
+   * Takes 272 bytes from the engine: ENOMEM when it has none. With `verifyPayloads: false`
+   * only headers are verified and payloads are passed over (`inspect`).
+   */
+  constructor(engine: Engine, handler: StreamHandler, options: { verifyPayloads?: boolean } = {}) {
+    this.#engine = engine
+    this.#handler = handler
+    this.#verifyPayloads = options.verifyPayloads ?? true
+    this.#scratch = engine.allocate(SCRATCH_BYTES)
+    this.#target = this.#scratch + HEADER_AT
+    this.#view = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + this.#scratch, SCRATCH_BYTES)
+  }
+
+  /** Bytes taken so far. */
+  get offset(): number {
+    return this.#offset
+  }
+
+  /** True once the END section was verified. */
+  get ended(): boolean {
+    return this.#phase === 'ended'
+  }
+
+  /** The first failure; every later call throws it again. */
+  get failure(): VfioError | undefined {
+    return this.#failure
+  }
+
+  /** Where the next 1 to `maxBytes` stream bytes belong. Throws the sticky failure. */
+  window(maxBytes: number): Uint8Array {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#phase === 'ended')
+      return this.#engine.bytes.subarray(this.#scratch, this.#scratch + Math.min(maxBytes, SURPLUS_BYTES))
+    const at = this.#target + this.#filled
+    return this.#engine.bytes.subarray(at, at + Math.min(maxBytes, this.#needed - this.#filled))
+  }
+
+  /**
+   * The first `byteLength` bytes of the window were filled.
+   *
+   * @throws {@link VfioError} the content failure, with `section` and `offset`; sticky
+   */
+  commit(byteLength: number): void {
+    if (this.#failure !== undefined) throw this.#failure
+    if (byteLength === 0) return
+    if (this.#phase === 'ended')
+      this.#fail(
+        new StreamFault('EPROTO', 'bytes follow the end of the stream', 'write only what was saved'),
+        this.#offset,
+      )
+    this.#filled += byteLength
+    this.#offset += byteLength
+    if (this.#filled < this.#needed) return
+    try {
+      if (this.#phase === 'header') this.#takeHeader()
+      else if (this.#phase === 'section') this.#takeSection()
+      else this.#takePayload()
+    } catch (error) {
+      if (!(error instanceof StreamFault) && !VfioError.is(error)) throw error
+      const fault =
+        error instanceof StreamFault
+          ? error
+          : new StreamFault(error.code === 'UNKNOWN' ? 'EIO' : error.code, error.message)
+      this.#fail(fault, this.#phaseOffset)
+    }
+  }
+
+  /** Takes all of `src`, any segmentation. Throws as {@link commit}. */
+  write(src: Uint8Array): number {
+    if (this.#failure !== undefined) throw this.#failure
+    for (let at = 0; at < src.length;) {
+      const window = this.window(src.length - at)
+      window.set(src.subarray(at, at + window.length))
+      this.commit(window.length)
+      at += window.length
+    }
+    return src.length
+  }
+
+  /**
+   * The source has no more bytes: all must have come.
+   *
+   * @throws {@link VfioError} EINVAL when the stream is incomplete (not sticky: the rest may be written)
+   */
+  finish(): void {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#phase === 'ended') return
+    const where = this.#where()
+    throw new VfioError(
+      'EINVAL',
+      `Cannot finish migration stream: it stops at offset ${this.#offset} in ${where} at offset ${this.#phaseOffset}, write the rest or save the device again`,
+      { section: where, offset: this.#phaseOffset },
+    )
+  }
+
+  /** Gives the memory back; the reader is done. */
+  dispose(): void {
+    this.#engine.free(this.#scratch)
+    if (this.#bufferBytes > 0) this.#engine.free(this.#buffer)
+    this.#bufferBytes = 0
+  }
+
+  #takeHeader(): void {
+    const at = this.#scratch + HEADER_AT
+    const bytes = this.#engine.bytes.subarray(at, at + HEADER_BYTES)
+    if (!hasMagic(bytes))
+      throw new StreamFault('EPROTO', 'this is not a stopcopy migration stream', 'check the file')
+    const kind = checksumKindOf(bytes)
+    this.#verify(at, HEADER_CHECKSUM_OFFSET, at + HEADER_CHECKSUM_OFFSET, kind, 'header checksum')
+    const header = decodeHeader(bytes)
+    if ('reason' in header) throw new StreamFault(header.code, header.reason, header.remedy)
+    this.#header = header
+    this.#rules.begin(header)
+    this.#digest = new Digest(this.#engine, kind, this.#scratch + DIGEST_AT, at + HEADER_CHECKSUM_OFFSET)
+    this.#handler.header?.(header)
+    this.#nextSection()
+  }
+
+  #takeSection(): void {
+    const at = this.#scratch + SECTION_AT
+    this.#verify(at, SECTION_CHECKSUM_OFFSET, at + SECTION_CHECKSUM_OFFSET, this.#kind, 'header checksum')
+    const section = decodeSection(
+      new DataView(this.#engine.bytes.buffer, this.#engine.bytes.byteOffset + at, SECTION_HEADER_BYTES),
+    )
+    this.#section = section
+    this.#rules.admit(section)
+    this.#handler.section?.(section, this.#phaseOffset)
+    this.#phase = 'payload'
+    this.#filled = 0
+    this.#needed = section.payloadBytes
+    this.#target = this.#place(section)
+    if (section.payloadBytes === 0) this.#takePayload()
+  }
+
+  #takePayload(): void {
+    const section = this.#section as SectionHeader
+    const checksum = this.#scratch + SECTION_AT + PAYLOAD_CHECKSUM_OFFSET
+    const { tag, payloadBytes } = section
+    // CONFIG and END steer the reader itself, so they are verified always.
+    if (this.#verifyPayloads || tag === Tag.CONFIG || tag === Tag.END)
+      this.#verify(this.#target, payloadBytes, checksum, this.#kind, 'payload checksum')
+    if (tag === Tag.END) {
+      this.#takeEnd()
+      return
+    }
+    this.#digest?.add(this.#scratch + SECTION_AT + SECTION_CHECKSUM_OFFSET)
+    if (tag === Tag.CONFIG) this.#takeConfiguration(payloadBytes)
+    else if (tag === Tag.ZERO)
+      this.#rules.zeroRun(
+        section,
+        getSafeUint64(
+          new DataView(this.#engine.bytes.buffer, this.#engine.bytes.byteOffset + this.#target, 8),
+          0,
+        ),
+      )
+    this.#rules.complete(section)
+    if (tag !== Tag.CONFIG) this.#handler.payload?.(section, this.#target)
+    this.#nextSection()
+  }
+
+  #takeConfiguration(payloadBytes: number): void {
+    let configuration: Configuration
+    try {
+      configuration = decodeConfiguration(
+        this.#engine.bytes.subarray(this.#target, this.#target + payloadBytes),
+      )
+    } catch (error) {
+      if (error instanceof ConfigurationFault) throw new StreamFault('EPROTO', error.message)
+      throw error
+    }
+    this.#rules.configure(configuration, this.#header as StreamHeader)
+    this.#handler.configuration?.(configuration)
+  }
+
+  #takeEnd(): void {
+    const at = this.#scratch + END_AT
+    const digest = this.#digest as Digest
+    this.#rules.end(getSafeUint64(this.#view, END_AT), getSafeUint64(this.#view, END_AT + 8))
+    if (!sameChecksum(this.#engine, at + 16, digest.pointer))
+      throw new StreamFault('EBADMSG', 'the digest over all sections does not match')
+    this.#handler.complete?.()
+    this.#phase = 'ended'
+    this.#phaseOffset = this.#offset
+  }
+
+  #place(section: SectionHeader): number {
+    if (section.tag === Tag.END) return this.#scratch + END_AT
+    const placed =
+      section.tag === Tag.STATE || section.tag === Tag.PAGES || section.tag === Tag.OPAQUE
+        ? this.#handler.place?.(section)
+        : undefined
+    if (placed !== undefined) return placed
+    if (section.payloadBytes > this.#bufferBytes) {
+      if (this.#bufferBytes > 0) this.#engine.free(this.#buffer)
+      this.#bufferBytes = 0
+      this.#buffer = this.#engine.allocate(section.payloadBytes)
+      this.#bufferBytes = section.payloadBytes
+    }
+    return this.#bufferBytes > 0 ? this.#buffer : this.#scratch + WORK_AT
+  }
+
+  #nextSection(): void {
+    this.#phase = 'section'
+    this.#target = this.#scratch + SECTION_AT
+    this.#needed = SECTION_HEADER_BYTES
+    this.#filled = 0
+    this.#phaseOffset = this.#offset
+    this.#section = undefined
+  }
+
+  get #kind(): 'xxh3' | 'crc32c' {
+    return this.#header?.checksum ?? 'xxh3'
+  }
+
+  #verify(src: number, byteLength: number, expected: number, kind: 'xxh3' | 'crc32c', what: string): void {
+    const work = this.#scratch + WORK_AT
+    storeChecksum(this.#engine, kind, src, byteLength, work)
+    if (!sameChecksum(this.#engine, work, expected))
+      throw new StreamFault('EBADMSG', `${what} does not match`)
+  }
+
+  #where(): string {
+    if (this.#phase === 'header') return 'the stream header'
+    if (this.#section !== undefined)
+      return `section ${this.#section.sequence} (${tagName(this.#section.tag)})`
+    return this.#phase === 'ended' ? 'the end' : `section ${this.#rules.sequence} (header)`
+  }
+
+  #fail(fault: StreamFault, offset: number): never {
+    this.#failure = streamError(fault, this.#where(), offset)
+    throw this.#failure
+  }
+}
