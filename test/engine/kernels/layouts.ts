@@ -55,6 +55,19 @@ export function layoutCases(engineOf: () => Engine): void {
     packed = engine.allocate(4096)
   })
 
+  function failing(checks: readonly Check[]): number {
+    const program = place(engine, encodeChecks(checks))
+    const result = engine.kernels.layoutValidate(program, checks.length, packed)
+    engine.free(program)
+    return result
+  }
+
+  function put(value: bigint, width: number, at = 0): void {
+    const bytes = new DataView(new ArrayBuffer(8))
+    bytes.setBigUint64(0, BigInt.asUintN(64, value), true)
+    engine.bytes.set(new Uint8Array(bytes.buffer, 0, width), packed + at)
+  }
+
   describe('layout programs', () => {
     const ops: readonly Op[] = [
       { live: 0, packed: 900, bytes: 1 },
@@ -125,19 +138,6 @@ export function layoutCases(engineOf: () => Engine): void {
   })
 
   describe('layout checks', () => {
-    function failing(checks: readonly Check[]): number {
-      const program = place(engine, encodeChecks(checks))
-      const result = engine.kernels.layoutValidate(program, checks.length, packed)
-      engine.free(program)
-      return result
-    }
-
-    function put(value: bigint, width: number, at = 0): void {
-      const bytes = new DataView(new ArrayBuffer(8))
-      bytes.setBigUint64(0, BigInt.asUintN(64, value), true)
-      engine.bytes.set(new Uint8Array(bytes.buffer, 0, width), packed + at)
-    }
-
     test.each([1, 2, 4, 8])(
       'unsigned values of %i bytes pass at both bounds and fail beyond them',
       (width) => {
