@@ -27,7 +27,9 @@ function fieldsObject(view: DataView, fields: readonly PlacedField[], base: numb
       Object.defineProperty(state, name, {
         enumerable: true,
         get: () => readValue(view, at, scalar),
-        set: (value: Value) => writeValue(view, at, scalar, value),
+        set: (value: Value) => {
+          writeValue(view, at, scalar, value)
+        },
       })
     } else Object.defineProperty(state, name, { enumerable: true, value: compound(view, placed, at) })
   }

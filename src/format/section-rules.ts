@@ -123,9 +123,6 @@ export class SectionRules {
 
   #admitKnown(section: SectionHeader): void {
     const { tag, payloadBytes, region, first } = section
-    const fault = (reason: string): never => {
-      throw new StreamFault('EPROTO', reason)
-    }
     if (tag !== Tag.PAGES && tag !== Tag.ZERO && region !== 0) fault(`${tagName(tag)} names region ${region}`)
     if ((tag === Tag.CONFIG || tag === Tag.END) && first !== 0) fault(`${tagName(tag)} has a position`)
     if (tag === Tag.END && payloadBytes !== END_PAYLOAD_BYTES) fault(`END has ${payloadBytes} bytes`)
@@ -151,4 +148,8 @@ export class SectionRules {
     if (payloadBytes === 0 || !(end <= byteLength) || (payloadBytes % PAGE_BYTES !== 0 && end !== byteLength))
       fault(`${payloadBytes} bytes from page ${first} are no whole pages of the region's ${byteLength} bytes`)
   }
+}
+
+function fault(reason: string): never {
+  throw new StreamFault('EPROTO', reason)
 }
