@@ -10,7 +10,8 @@ export type EngineVariant = 'simd' | 'baseline' | 'reference'
 
 /**
  * Kernels over the engine's memory. Pointers and lengths are in bytes, offsets into
- * `engine.bytes`. A pointer or length outside the memory throws EFAULT and touches nothing.
+ * `engine.bytes`. A pointer or length outside the memory throws EFAULT and touches nothing. Outputs
+ * must not overlap inputs, except in `copy`.
  */
 export interface Kernels {
   /** Copies `byteLength` bytes; the ranges may overlap. */
@@ -22,14 +23,21 @@ export interface Kernels {
   /**
    * Sets bit n of the bitmap at `bitmap` (bit n is bit n % 8 of byte n / 8) when page n of the bytes
    * is all zero and clears it otherwise; whole bytes are written. The last page may be short.
-   * Returns how many pages are zero.
+   * Returns how many pages are zero. EINVAL when `pageBytes` is 0.
    */
   zeroPages(src: number, byteLength: number, pageBytes: number, bitmap: number): number
-  /** Live layout to packed stream: runs `opCount` ops at `program` (see {@link LAYOUT_OP_BYTES}). */
+  /**
+   * Live layout to packed stream: runs `opCount` ops at `program` (see {@link LAYOUT_OP_BYTES}), all
+   * checked before the first moves a byte. EFAULT also for an op that would overwrite the program,
+   * EINVAL for one whose last field is not 0.
+   */
   layoutPack(program: number, opCount: number, packed: number, live: number): void
   /** Packed stream to live layout: the same ops the other way. */
   layoutUnpack(program: number, opCount: number, live: number, packed: number): void
-  /** Index of the first of `checkCount` checks at `program` that `packed` fails, or -1. */
+  /**
+   * Index of the first of `checkCount` checks at `program` (see {@link LAYOUT_CHECK_BYTES}) that
+   * `packed` fails, or -1. EINVAL for a width, kind or reserved field that does not exist.
+   */
   layoutValidate(program: number, checkCount: number, packed: number): number
 }
 
@@ -65,9 +73,10 @@ export interface Engine {
   readonly allocatedBytes: number
   /**
    * Takes `byteLength` zeroed bytes and returns their pointer, a multiple of `alignment`
-   * (a power of two, default 16). ENOMEM when they do not fit, and nothing changed.
+   * (a power of two, default 16). 0 bytes are pointer 0, which takes nothing. ENOMEM when they do not
+   * fit, and nothing changed; EINVAL for a length or alignment that is none.
    */
   allocate(byteLength: number, alignment?: number): number
-  /** Gives back what `allocate` returned. EINVAL for any other pointer. */
+  /** Gives back what `allocate` returned, 0 included. EINVAL for any other pointer. */
   free(pointer: number): void
 }

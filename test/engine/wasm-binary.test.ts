@@ -8,6 +8,7 @@ import {
   KERNEL_EINVAL,
   XXH3_SCRATCH_BYTES,
 } from '../../src/engine/kernel-abi.ts'
+import type { KernelAbi } from '../../src/engine/kernel-abi.ts'
 import { Errno } from '../../src/errors.ts'
 
 const START_SECTION = 8
@@ -72,6 +73,23 @@ describe.each([
     new Uint8Array(memory.buffer).fill(0x5a)
     await WebAssembly.instantiate(binary, { env: { memory } })
     expect(new Uint8Array(memory.buffer).every((byte) => byte === 0x5a)).toBe(true)
+  })
+
+  test('refuses scratch outside the memory', async () => {
+    const memory = new WebAssembly.Memory({ initial: 1 })
+    const { instance } = await WebAssembly.instantiate(binary, { env: { memory } })
+    const abi = instance.exports as unknown as KernelAbi
+    const end = 65_536
+    expect(abi.crc32cTablesBuild(end - CRC32C_TABLES_BYTES)).toBe(0)
+    const before = new Uint8Array(memory.buffer).slice()
+    expect([
+      abi.crc32cTablesBuild(end - CRC32C_TABLES_BYTES + 1),
+      abi.crc32cUpdate(0, 8, 0, 16, end - CRC32C_TABLES_BYTES + 1),
+      abi.crc32cUpdate(0, 8, 0, end - 3, 0),
+      abi.xxh3Hash(0, 300, 16, 0, 0, end - XXH3_SCRATCH_BYTES + 1),
+      abi.xxh3Hash(0, 300, 16, 0, 0, -1),
+    ]).toEqual(Array(5).fill(KERNEL_EFAULT))
+    expect(Buffer.compare(new Uint8Array(memory.buffer), before)).toBe(0)
   })
 
   test('states the numbers the host believes', async () => {

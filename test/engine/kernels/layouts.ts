@@ -192,6 +192,20 @@ export function layoutCases(engineOf: () => Engine): void {
       expect(failing([{ offset: 0xffffffff, width: 8, count: 0, min: 1n, max: 0n }])).toBe(-1)
     })
 
+    test('an array that ends with the memory is inside, one byte more is not', () => {
+      const check = {
+        offset: engine.bytes.length - packed - 22,
+        width: 2,
+        count: 5,
+        stride: 5,
+        min: 0n,
+        max: 0xffffn,
+      }
+      expect(failing([check])).toBe(-1)
+      const program = place(engine, encodeChecks([{ ...check, offset: check.offset + 1 }]))
+      expectUntouched(engine, 'EFAULT', () => engine.kernels.layoutValidate(program, 1, packed))
+    })
+
     test('a check outside the memory is EFAULT, also behind one that fails', () => {
       const fail = { width: 1, min: 1n, max: 0n }
       const end = engine.bytes.length - packed
