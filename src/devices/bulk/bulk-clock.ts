@@ -1,0 +1,151 @@
+/**
+ * The device's own clock: while it is started, records are written and descriptors worked off,
+ * whether anybody looks or not.
+ *
+ * @module
+ */
+
+import type { DirtyLog } from '../../device/dirty-log.ts'
+import type { DeviceContext } from '../../driver/index.ts'
+import type { BulkSchema } from './bulk-state.ts'
+import { type HostMemory, RING_ENTRIES, runDescriptor } from './descriptor-ring.ts'
+import { recordOffset, RECORD_BYTES, writeRecord } from './workload.ts'
+
+/** CONTROL: the workload writes records. */
+export const CONTROL_WORKLOAD = 1
+/** CONTROL: the ring is worked off. */
+export const CONTROL_RING = 2
+/** Interrupt: a descriptor was completed. */
+export const INTERRUPT_RING = 1
+/** Interrupt: the workload wrote its first record. */
+export const INTERRUPT_WORKLOAD = 2
+
+const TICK_MS = 1
+/** After a stall the workload catches up with this much at the most. */
+const CATCH_UP_MS = 100
+/** Descriptors per turn. */
+const RING_BATCH = 8
+
+/** Parts of the world that the device reaches. */
+export interface BulkClockOptions {
+  readonly hostMemory?: HostMemory
+  readonly dirtyLog: DirtyLog
+  /** Raises the interrupt line. */
+  readonly raise: () => void
+}
+
+/** A started or stopped clock. */
+export class BulkClock {
+  readonly #options: BulkClockOptions
+  #context: DeviceContext<BulkSchema, 'local'> | undefined
+  #view: DataView | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #last = 0
+  #carry = 0
+
+  constructor(options: BulkClockOptions) {
+    this.#options = options
+  }
+
+  /** Whether the device works: false in every stopped state. */
+  get started(): boolean {
+    return this.#context !== undefined
+  }
+
+  /** Starts work; an interrupt that is pending and not masked is raised again. */
+  start(context: DeviceContext<BulkSchema, 'local'>): void {
+    const { bytes } = context.memory.local
+    this.#context = context
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#last = performance.now()
+    this.#carry = 0
+    this.updateInterrupt()
+    this.kick()
+  }
+
+  /** Stops work at once: nothing moves after it. */
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#context = undefined
+    this.#view = undefined
+  }
+
+  /** A register changed: there may be work. */
+  kick(): void {
+    if (this.#context === undefined || this.#timer !== undefined || !this.#hasWork) return
+    this.#last = performance.now()
+    this.#schedule()
+  }
+
+  /** Raises the interrupt when a status bit is set and not masked. */
+  updateInterrupt(): void {
+    const state = this.#context?.state
+    if (state !== undefined && (state.interruptStatus & ~state.interruptMask) !== 0) this.#options.raise()
+  }
+
+  get #hasWork(): boolean {
+    const state = this.#context?.state
+    if (state === undefined) return false
+    const workload = (state.control & CONTROL_WORKLOAD) !== 0 && state.rate > 0
+    return workload || ((state.control & CONTROL_RING) !== 0 && state.ringHead !== state.ringTail)
+  }
+
+  #schedule(): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#tick()
+      if (this.#hasWork) this.#schedule()
+    }, TICK_MS)
+    // An idle program must be able to end: Node and Bun keep a process alive for a timer.
+    ;(this.#timer as { unref?: () => void }).unref?.()
+  }
+
+  #tick(): void {
+    const context = this.#context
+    if (context === undefined) return
+    const { state } = context
+    const now = performance.now()
+    const elapsedMs = Math.min(now - this.#last, CATCH_UP_MS)
+    this.#last = now
+    if ((state.control & CONTROL_WORKLOAD) !== 0) this.#writeRecords(context, elapsedMs)
+    if ((state.control & CONTROL_RING) !== 0) this.#workOff(context)
+  }
+
+  #writeRecords({ state, memory }: DeviceContext<BulkSchema, 'local'>, elapsedMs: number): void {
+    const { local } = memory
+    const due = this.#carry + (elapsedMs * state.rate) / 1000
+    const count = Math.floor(due)
+    this.#carry = due - count
+    const { seed } = state
+    let { sequence } = state
+    const first = sequence === 0n && count > 0
+    for (let i = 0; i < count; i++) {
+      const offset = recordOffset(local.byteLength, seed, sequence)
+      if (offset < 0) return
+      writeRecord(this.#view as DataView, offset, seed, sequence)
+      local.mark(offset, RECORD_BYTES)
+      sequence++
+    }
+    state.sequence = sequence
+    if (first) this.#interrupt(INTERRUPT_WORKLOAD)
+  }
+
+  #workOff({ state, memory }: DeviceContext<BulkSchema, 'local'>): void {
+    const { hostMemory, dirtyLog } = this.#options
+    let completed = 0
+    while (state.ringHead !== state.ringTail && completed < RING_BATCH) {
+      runDescriptor(state.ring, state.ringHead, memory.local, hostMemory, dirtyLog)
+      state.ringHead = (state.ringHead + 1) % RING_ENTRIES
+      completed++
+    }
+    if (completed > 0) this.#interrupt(INTERRUPT_RING)
+  }
+
+  #interrupt(bit: number): void {
+    const state = this.#context?.state
+    if (state === undefined || (state.interruptStatus & bit) !== 0) return
+    state.interruptStatus |= bit
+    if ((state.interruptMask & bit) === 0) this.#options.raise()
+  }
+}

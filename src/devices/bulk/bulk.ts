@@ -1,0 +1,194 @@
+/**
+ * bulk: a DMA engine with a large local memory, a register block and a descriptor ring.
+ *
+ * It exists to be migrated: any memory size, a seeded workload that dirties pages on its own clock,
+ * PRE_COPY tracking of what it wrote, DMA logging of what it wrote to its host.
+ *
+ * @module
+ */
+
+import type { DeviceIdentity, DeviceRegions, Driver } from '../../device/driver.ts'
+import { DirtyLog } from '../../device/dirty-log.ts'
+import { type DefinedDevice, defineDevice } from '../../driver/index.ts'
+import type { Engine } from '../../engine/index.ts'
+import { type Awaitable, VfioError } from '../../errors.ts'
+import type { SessionEnd } from '../../session/session-end.ts'
+import { DeviceState } from '../../uapi/index.ts'
+import { BulkClock } from './bulk-clock.ts'
+import { bulkRegions } from './bulk-registers.ts'
+import { BULK_STATE, type BulkSchema } from './bulk-state.ts'
+import type { HostMemory } from './descriptor-ring.ts'
+import { fillSeeded } from './workload.ts'
+
+/** Options of {@link createBulk}. */
+export interface BulkOptions {
+  /** Local memory in bytes, any size from 0. */
+  readonly memoryBytes: number
+  /** Power-on memory is zero, or with a seed pseudo-random and non-zero in every page. */
+  readonly seed?: number
+  /** Default: a small shared engine, or one of its own for more than 8 MiB. */
+  readonly engine?: Engine
+  /** What the workload registers hold at power-on; without it the device is idle. */
+  readonly workload?: {
+    /** Records written per second, each to a page of its own choice. */
+    readonly pagesPerSecond: number
+    readonly seed?: number
+  }
+  /** Memory that descriptors can read and write (DMA); without it they fail. */
+  readonly hostMemory?: HostMemory
+  /** Called when the device raises its interrupt; never in a stopped state. */
+  readonly onInterrupt?: () => void
+}
+
+/** Local memory from outside, as a host's mapping of a BAR. */
+export interface BulkMemory {
+  readonly byteLength: number
+  /** Copies out; EINVAL outside, ENODEV while the device is not open. */
+  read(offset: number, dst: Uint8Array): void
+  /** Copies in and marks the pages; EBUSY in STOP_COPY and RESUMING. */
+  write(offset: number, src: Uint8Array): void
+}
+
+/** The bulk driver; open it with `VfioDevice.open`. */
+export interface BulkDriver extends Driver {
+  readonly regions: DeviceRegions
+  readonly memory: BulkMemory
+  readonly dirtyLog: DirtyLog
+  /** Records that the workload has written since power-on, across migrations. */
+  readonly sequence: bigint
+  /** Interrupts raised since the driver was created. */
+  readonly interrupts: number
+}
+
+/**
+ * Creates a bulk device.
+ *
+ * @throws {@link VfioError} EINVAL when an option is out of range; ENOMEM comes from `VfioDevice.open`
+ * @example
+ * ```ts
+ * import { VfioDevice } from 'stopcopy'
+ * import { createBulk } from 'stopcopy/devices'
+ * const bulk = createBulk({ memoryBytes: 64 * 1024 * 1024, workload: { pagesPerSecond: 20_000 } })
+ * const device = await VfioDevice.open(bulk) // it works from now on, until STOP
+ * ```
+ */
+export function createBulk(options: BulkOptions): BulkDriver {
+  return new Bulk(options)
+}
+
+class Bulk implements BulkDriver {
+  readonly dirtyLog: DirtyLog = new DirtyLog()
+  readonly memory: BulkMemory
+  readonly #device: DefinedDevice<BulkSchema, 'local'>
+  readonly #clock: BulkClock
+  #state: DeviceState = DeviceState.RUNNING
+  #interrupts = 0
+
+  constructor(options: BulkOptions) {
+    const { memoryBytes, seed, workload } = options
+    const rate = workload?.pagesPerSecond ?? 0
+    if (!Number.isInteger(rate) || rate < 0 || rate > 0xffff_ffff)
+      throw new VfioError(
+        'EINVAL',
+        `Cannot create bulk: ${rate} pages per second is out of range, use an integer from 0`,
+      )
+    this.#clock = new BulkClock({
+      ...(options.hostMemory === undefined ? {} : { hostMemory: options.hostMemory }),
+      dirtyLog: this.dirtyLog,
+      raise: () => {
+        this.#interrupts++
+        options.onInterrupt?.()
+      },
+    })
+    this.#device = defineDevice({
+      type: 'bulk',
+      version: 1,
+      state: BULK_STATE,
+      memory: { local: { byteLength: memoryBytes } },
+      dirtyLog: this.dirtyLog,
+      ...(options.engine === undefined ? {} : { engine: options.engine }),
+      resume: (context) => this.#clock.start(context),
+      quiesce: () => this.#clock.stop(),
+      reset: async ({ state, memory }) => {
+        state.rate = rate
+        state.control = rate > 0 ? 1 : 0
+        state.seed = BigInt(workload?.seed ?? 1)
+        if (seed !== undefined) await fillSeeded(memory.local.bytes, seed)
+      },
+      regions: (context) => bulkRegions(context, this.#clock),
+    })
+    const region = (): BulkMemory => this.#device.memory.local
+    this.memory = {
+      byteLength: memoryBytes,
+      read: (offset, dst) => region().read(offset, dst),
+      write: (offset, src) => {
+        this.#checkWritable()
+        region().write(offset, src)
+      },
+    }
+  }
+
+  get flags(): number {
+    return this.#device.flags
+  }
+
+  get identity(): DeviceIdentity {
+    return this.#device.identity
+  }
+
+  get regions(): DeviceRegions {
+    return this.#device.regions as DeviceRegions
+  }
+
+  get sequence(): bigint {
+    return this.#device.state.sequence
+  }
+
+  get interrupts(): number {
+    return this.#interrupts
+  }
+
+  async open(): Promise<void> {
+    await this.#device.open?.()
+    this.#state = DeviceState.RUNNING
+  }
+
+  async close(): Promise<void> {
+    this.dirtyLog.stop()
+    await this.#device.close?.()
+  }
+
+  async transition(
+    from: DeviceState,
+    to: DeviceState,
+    options: { signal: AbortSignal },
+  ): Promise<void | SessionEnd> {
+    // From the first step into RESUMING on, the memory belongs to the stream.
+    this.#state = to === DeviceState.RESUMING ? to : from
+    try {
+      const end = await this.#device.transition(from, to, options)
+      this.#state = to
+      return end
+    } catch (error) {
+      this.#state = from
+      throw error
+    }
+  }
+
+  stopCopyLength(): Awaitable<number> {
+    return this.#device.stopCopyLength()
+  }
+
+  async reset(): Promise<void> {
+    await this.#device.reset()
+    this.#state = DeviceState.RUNNING
+  }
+
+  #checkWritable(): void {
+    if (this.#state !== DeviceState.STOP_COPY && this.#state !== DeviceState.RESUMING) return
+    throw new VfioError(
+      'EBUSY',
+      'Cannot write device memory: a data session owns it, leave STOP_COPY or RESUMING first',
+    )
+  }
+}

@@ -1,0 +1,10 @@
+/**
+ * `stopcopy/devices`: device models that ship with stopcopy.
+ *
+ * @module
+ */
+
+export { type BulkDriver, type BulkMemory, type BulkOptions, createBulk } from './bulk/bulk.ts'
+export { BULK_ID, BulkRegister } from './bulk/bulk-registers.ts'
+export { DescriptorOp, DescriptorStatus, type HostMemory } from './bulk/descriptor-ring.ts'
+export { createMtty } from './mtty/mtty.ts'

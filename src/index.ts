@@ -1,0 +1,33 @@
+/**
+ * stopcopy: the VFIO device migration protocol v2 for JavaScript.
+ *
+ * @module
+ */
+
+export { DirtyLog } from './device/dirty-log.ts'
+export type {
+  ConfigurationValue,
+  DeviceIdentity,
+  DeviceRegions,
+  DirtyLogOps,
+  DmaRange,
+  Driver,
+} from './device/driver.ts'
+export { FdTable } from './device/fd-table.ts'
+export type { MigrationDevice } from './device/migration-device.ts'
+export { VfioDevice } from './device/vfio-device.ts'
+export * from './driver/index.ts'
+export {
+  createEngine,
+  type Engine,
+  type EngineOptions,
+  type EngineVariant,
+  type Kernels,
+} from './engine/index.ts'
+export { type Awaitable, Errno, type ErrnoName, VfioError, type VfioErrorOptions } from './errors.ts'
+export { type Arc, arcs, nextState, transitionPath } from './fsm/index.ts'
+export { DataSession } from './session/data-session.ts'
+export type { MigrationSession } from './session/migration-session.ts'
+export type { PrecopyInfo, ResumeEnd, SaveEnd, SessionEnd } from './session/session-end.ts'
+export type { ByteDuplex, ByteSink, ByteSource } from './transport/byte-stream.ts'
+export { DeviceState, MigrationFlag } from './uapi/state.ts'

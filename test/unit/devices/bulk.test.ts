@@ -1,0 +1,306 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  BULK_ID,
+  BulkRegister,
+  type BulkDriver,
+  type BulkOptions,
+  createBulk,
+  DescriptorOp,
+  DescriptorStatus,
+} from '../../../src/devices/index.ts'
+import { isRecord, RECORD_BYTES, recordOffset } from '../../../src/devices/bulk/workload.ts'
+import { type DataSession, DeviceState, VfioDevice, VfioError } from '../../../src/index.ts'
+import { POLLIN } from '../../../src/uapi/index.ts'
+
+const { STOP, RUNNING, STOP_COPY, RESUMING, PRE_COPY, PRE_COPY_P2P, RUNNING_P2P } = DeviceState
+const MEMORY_BYTES = 1_000_003
+const opened: VfioDevice[] = []
+
+afterEach(async () => {
+  for (const device of opened.splice(0)) await device.close()
+})
+
+async function open(options: Partial<BulkOptions> = {}): Promise<{ bulk: BulkDriver; device: VfioDevice }> {
+  const bulk = createBulk({ memoryBytes: MEMORY_BYTES, ...options })
+  const device = await VfioDevice.open(bulk)
+  opened.push(device)
+  return { bulk, device }
+}
+
+async function session(device: VfioDevice, target: DeviceState): Promise<DataSession> {
+  const opening = await device.setState(target)
+  if (opening === undefined) throw new Error('no session')
+  return opening
+}
+
+function drain(from: DataSession): Buffer {
+  const pieces: Buffer[] = []
+  for (;;) {
+    const piece = Buffer.alloc(65_521)
+    const n = from.read(piece)
+    if (n === 0) return Buffer.concat(pieces)
+    pieces.push(piece.subarray(0, n))
+  }
+}
+
+function contents(bulk: BulkDriver): Buffer {
+  const bytes = Buffer.alloc(bulk.memory.byteLength)
+  bulk.memory.read(0, bytes)
+  return bytes
+}
+
+function register(bulk: BulkDriver, offset: number): number {
+  const bytes = Buffer.alloc(4)
+  bulk.regions.read(0, offset, bytes)
+  return bytes.readUInt32LE()
+}
+
+function setRegister(bulk: BulkDriver, offset: number, value: number): void {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  bulk.regions.write(0, offset, bytes)
+}
+
+/** Resolves when `seen` holds; the device's own clock brings it about. */
+async function until(seen: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000
+  while (!seen()) {
+    if (performance.now() > end) throw new Error('the device never got there')
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+const busy = { workload: { pagesPerSecond: 20_000, seed: 42 } }
+
+describe('bulk memory', () => {
+  it('is zero at power-on', async () => {
+    const { bulk } = await open()
+    expect(contents(bulk).every((byte) => byte === 0)).toBe(true)
+  })
+
+  it('with a seed has no zero page at power-on and is the same for the same seed', async () => {
+    const a = contents((await open({ seed: 7 })).bulk)
+    const b = contents((await open({ seed: 7 })).bulk)
+    const c = contents((await open({ seed: 8 })).bulk)
+    expect(a.equals(b)).toBe(true)
+    expect(a.equals(c)).toBe(false)
+    for (let page = 0; page * 4096 < a.length; page++)
+      expect(a.subarray(page * 4096, page * 4096 + 4096).some((byte) => byte !== 0)).toBe(true)
+  })
+
+  it('refuses access outside, and access before open with ENODEV', async () => {
+    const { bulk } = await open()
+    expect(() => bulk.memory.write(MEMORY_BYTES, new Uint8Array(1))).toThrowError(/stay inside/)
+    expect(() => bulk.memory.read(-1, new Uint8Array(1))).toThrowError(/stay inside/)
+    const closed = createBulk({ memoryBytes: 16 })
+    expect(() => closed.memory.read(0, new Uint8Array(1))).toThrowError(VfioError)
+  })
+
+  it('is EBUSY to write in STOP_COPY and RESUMING, and writable in STOP', async () => {
+    const { bulk, device } = await open()
+    const write = (): void => bulk.memory.write(0, Uint8Array.of(1))
+    await device.setState(STOP_COPY)
+    expect(write).toThrowError(/data session owns it/)
+    await device.setState(STOP)
+    write()
+    await device.setState(RESUMING)
+    expect(write).toThrowError(/data session owns it/)
+    await device.reset()
+    write()
+    expect(contents(bulk)[0]).toBe(1)
+  })
+})
+
+describe('bulk workload', () => {
+  it('writes sequence-numbered records on its own clock while it runs', async () => {
+    const { bulk } = await open(busy)
+    await until(() => bulk.sequence > 500n)
+    const bytes = contents(bulk)
+    const memory = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const last = bulk.sequence - 1n
+    const offset = recordOffset(MEMORY_BYTES, 42n, last)
+    expect(memory.getBigUint64(offset, true)).toBe(last)
+    let records = 0
+    for (let at = 0; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES)
+      if (memory.getUint32(at + 12, true) !== 0) {
+        expect(isRecord(memory, at, 42n)).toBe(true)
+        records++
+      }
+    expect(records).toBeGreaterThan(400)
+  })
+
+  it('is quiet in every stopped state: memory, registers and interrupts stand still', async () => {
+    const { bulk, device } = await open({ ...busy, seed: 3 })
+    await until(() => bulk.sequence > 50n)
+    for (const state of [STOP, STOP_COPY, RESUMING] as const) {
+      await device.setState(state)
+      const before = { memory: contents(bulk), sequence: bulk.sequence, interrupts: bulk.interrupts }
+      if (state !== RESUMING) {
+        setRegister(bulk, BulkRegister.RING_TAIL, 3)
+        setRegister(bulk, BulkRegister.CONTROL, 3)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(contents(bulk).equals(before.memory)).toBe(true)
+      expect(bulk.sequence).toBe(before.sequence)
+      expect(bulk.interrupts).toBe(before.interrupts)
+    }
+  })
+
+  it('goes on in RUNNING_P2P, PRE_COPY and PRE_COPY_P2P', async () => {
+    const { bulk, device } = await open(busy)
+    for (const state of [RUNNING_P2P, PRE_COPY, PRE_COPY_P2P] as const) {
+      await device.setState(state)
+      const before = bulk.sequence
+      await until(() => bulk.sequence > before + 20n)
+      expect(await device.state()).toBe(state)
+    }
+  })
+})
+
+describe('bulk migration', () => {
+  it.each([0, 1, 15, 4095, 4096, 4097, 262_145, MEMORY_BYTES])(
+    'restores %i bytes of memory and the registers bit for bit',
+    async (memoryBytes) => {
+      const source = await open({ memoryBytes, seed: 5 })
+      setRegister(source.bulk, BulkRegister.INTERRUPT_MASK, 2)
+      const stream = drain(await session(source.device, STOP_COPY))
+      const destination = await open({ memoryBytes })
+      const resuming = await session(destination.device, RESUMING)
+      resuming.write(stream)
+      await destination.device.setState(STOP)
+      expect(contents(destination.bulk).equals(contents(source.bulk))).toBe(true)
+      expect(register(destination.bulk, BulkRegister.INTERRUPT_MASK)).toBe(2)
+    },
+  )
+
+  it('moves while it works: PRE_COPY, then the rest, and the sequence goes on without a gap', async () => {
+    const source = await open(busy)
+    await until(() => source.bulk.sequence > 100n)
+    const destination = await open()
+    const saving = await session(source.device, PRE_COPY)
+    const resuming = await session(destination.device, RESUMING)
+    const piece = new Uint8Array(100_000)
+    for (let rounds = 0; rounds < 20;) {
+      try {
+        resuming.write(piece.subarray(0, saving.read(piece)))
+      } catch (error) {
+        if (!VfioError.is(error, 'ENOMSG')) throw error
+        rounds++
+        await saving.ready(POLLIN)
+      }
+    }
+    await source.device.setState(STOP_COPY)
+    const stopped = source.bulk.sequence
+    const expected = contents(source.bulk)
+    for (let n; (n = saving.read(piece)) > 0;) resuming.write(piece.subarray(0, n))
+    await destination.device.setState(STOP)
+    expect(destination.bulk.sequence).toBe(stopped)
+    expect(contents(destination.bulk).equals(expected)).toBe(true)
+    await destination.device.setState(RUNNING)
+    await until(() => destination.bulk.sequence > stopped + 10n)
+  })
+
+  it('says exactly what it would still deliver, unread bytes included', async () => {
+    const { bulk, device } = await open({ seed: 9 })
+    const announced = await device.stopCopyLength()
+    const saving = await session(device, PRE_COPY)
+    const taken = saving.read(new Uint8Array(300_000))
+    bulk.memory.write(0, Uint8Array.of(1, 2, 3))
+    const rest = await device.stopCopyLength()
+    expect(rest).toBe(announced - taken + 4096 + 40)
+    await device.setState(STOP_COPY)
+    expect(await device.stopCopyLength()).toBe(rest)
+    expect(drain(saving).length).toBe(rest)
+    expect(await device.stopCopyLength()).toBe(0)
+  })
+
+  it('refuses a stream of another size by name and keeps power-on content after reset', async () => {
+    const source = await open({ memoryBytes: 8192, seed: 1 })
+    const stream = drain(await session(source.device, STOP_COPY))
+    const { bulk, device } = await open({ memoryBytes: 4096 })
+    const resuming = await session(device, RESUMING)
+    expect(() => resuming.write(stream)).toThrowError(
+      /section 0 \(CONFIG\) at offset 128: memory\.0\.bytes is 4096 here and 8192 in the stream/,
+    )
+    await expect(device.setState(STOP)).rejects.toMatchObject({ code: 'EINVAL', state: RESUMING })
+    await device.reset()
+    expect(contents(bulk).every((byte) => byte === 0)).toBe(true)
+  })
+})
+
+describe('bulk registers and descriptors', () => {
+  it('shows its identity and refuses partial access', async () => {
+    const { bulk } = await open()
+    expect(register(bulk, BulkRegister.ID)).toBe(BULK_ID)
+    const size = Buffer.alloc(8)
+    bulk.regions.read(0, BulkRegister.MEMORY_BYTES, size)
+    expect(size.readBigUInt64LE()).toBe(BigInt(MEMORY_BYTES))
+    expect(() => bulk.regions.read(0, 1, Buffer.alloc(4))).toThrowError(/are no register/)
+    expect(() => bulk.regions.write(2, 0, Buffer.alloc(4))).toThrowError(/are no register/)
+  })
+
+  it('works off descriptors, reaches host memory, logs its DMA and raises one interrupt', async () => {
+    const host = Buffer.alloc(65_536, 0x5a)
+    const { bulk, device } = await open({
+      hostMemory: {
+        read: (iova, dst) => dst.set(host.subarray(Number(iova), Number(iova) + dst.length)),
+        write: (iova, src) => host.set(src, Number(iova)),
+      },
+    })
+    await device.dmaLoggingStart({ pageSize: 4096, ranges: [{ iova: 0n, length: 65_536n }] })
+    post(bulk, 0, DescriptorOp.FROM_HOST, 100n, 4096n, 50n)
+    post(bulk, 1, DescriptorOp.COPY, 200n, 100n, 50n)
+    post(bulk, 2, DescriptorOp.FILL, 300n, 0x77n, 10n)
+    post(bulk, 3, DescriptorOp.TO_HOST, 8192n, 200n, 5000n)
+    post(bulk, 4, DescriptorOp.COPY, 0n, BigInt(MEMORY_BYTES), 1n)
+    post(bulk, 5, 99, 0n, 0n, 1n)
+    setRegister(bulk, BulkRegister.CONTROL, 2)
+    setRegister(bulk, BulkRegister.RING_TAIL, 6)
+    await until(() => register(bulk, BulkRegister.RING_HEAD) === 6)
+    const { DONE, ERROR } = DescriptorStatus
+    expect([0, 1, 2, 3, 4, 5].map((index) => status(bulk, index))).toEqual([
+      DONE,
+      DONE,
+      DONE,
+      DONE,
+      ERROR,
+      ERROR,
+    ])
+    const memory = contents(bulk)
+    expect(memory.subarray(200, 250).every((byte) => byte === 0x5a)).toBe(true)
+    expect(memory.subarray(300, 310).every((byte) => byte === 0x77)).toBe(true)
+    expect(host.subarray(8192, 13_192).equals(memory.subarray(200, 5200))).toBe(true)
+    const bitmap = new Uint8Array(8)
+    await device.dmaLoggingReport({ iova: 0n, length: 65_536n, pageSize: 4096 }, bitmap)
+    expect([...bitmap]).toEqual([0b1100, 0, 0, 0, 0, 0, 0, 0])
+    expect(bulk.interrupts).toBe(1)
+  })
+
+  it('stores a doorbell in STOP, without effect until it runs again', async () => {
+    const { bulk, device } = await open()
+    await device.setState(STOP)
+    post(bulk, 0, DescriptorOp.FILL, 0n, 1n, 16n)
+    setRegister(bulk, BulkRegister.CONTROL, 2)
+    setRegister(bulk, BulkRegister.RING_TAIL, 1)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    expect(register(bulk, BulkRegister.RING_HEAD)).toBe(0)
+    await device.setState(RUNNING)
+    await until(() => status(bulk, 0) === DescriptorStatus.DONE)
+    expect(contents(bulk)[15]).toBe(1)
+  })
+})
+
+function post(bulk: BulkDriver, index: number, op: number, dst: bigint, src: bigint, bytes: bigint): void {
+  const entry = Buffer.alloc(32)
+  entry.writeUInt32LE(op)
+  entry.writeBigUInt64LE(dst, 8)
+  entry.writeBigUInt64LE(src, 16)
+  entry.writeBigUInt64LE(bytes, 24)
+  bulk.regions.write(1, index * 32, entry)
+}
+
+function status(bulk: BulkDriver, index: number): number {
+  const word = Buffer.alloc(4)
+  bulk.regions.read(1, index * 32 + 4, word)
+  return word.readUInt32LE()
+}
