@@ -15,7 +15,7 @@ const CRC32C_OUT = 64
 const XXH3_SCRATCH = 128
 const CRC32C_TABLES: number = XXH3_SCRATCH + XXH3_SCRATCH_BYTES
 
-/** Bytes at the bottom of an engine's memory that are the kernels': a page, so that allocations can be aligned to one. */
+/** Bytes at the bottom of an engine's memory for the kernels: a whole page, so that allocations start aligned. */
 export const SCRATCH_BYTES = 65536
 
 /** Kernels that call `abi` over `buffer`. */
