@@ -5,7 +5,7 @@
  */
 
 import type { Engine } from '../engine/index.ts'
-import { FRAME_BYTES, PAGE_BYTES } from '../format/index.ts'
+import { FRAME_BYTES, PAGE_BYTES, SECTION_HEADER_BYTES } from '../format/index.ts'
 import { BITMAP_PAGES, type MemoryRegion } from './memory-region.ts'
 
 /** Pages of a frame at the most. */
@@ -72,24 +72,34 @@ export class PageCursor {
     return this.#region < this.#regions.length
   }
 
-  /** Bytes of memory that the first pass has not given out yet. */
+  /** Stream bytes of the pages that the first pass has not given out yet; more than that if some are zero. */
   get initialBytes(): number {
     let total = 0
-    for (let index = this.#region; index < this.#regions.length; index++)
-      total += (this.#regions[index] as MemoryRegion).byteLength
-    return total - this.#page * PAGE_BYTES
+    for (let index = this.#region; index < this.#regions.length; index++) {
+      const { byteLength } = this.#regions[index] as MemoryRegion
+      const left = byteLength - (index === this.#region ? this.#page * PAGE_BYTES : 0)
+      total += left + Math.ceil(left / FRAME_BYTES) * SECTION_HEADER_BYTES
+    }
+    return total
   }
 
-  /** Bytes of the pages that were given out and written since. */
+  /** Stream bytes of the pages that were given out and written since; more than that if some are zero. */
   get dirtyBytes(): number {
     let pages = 0
+    let runs = 0
     for (const [index, words] of this.#dirty.entries()) {
       if (index > this.#region) break
       const end = index === this.#region ? this.#page : (this.#regions[index] as MemoryRegion).pageCount
-      for (let word = 0; word < end >>> 5; word++) pages += popCount(words[word] as number)
-      if ((end & 31) !== 0) pages += popCount((words[end >>> 5] as number) & ((1 << (end & 31)) - 1))
+      let carry = 0
+      for (let word = 0; word * 32 < end; word++) {
+        const inside = end - word * 32
+        const bits = (words[word] as number) & (inside >= 32 ? -1 : (1 << inside) - 1)
+        pages += popCount(bits)
+        runs += popCount(bits & ~((bits << 1) | carry))
+        carry = bits >>> 31
+      }
     }
-    return pages * PAGE_BYTES
+    return pages * PAGE_BYTES + (runs + Math.floor(pages / FRAME_PAGES)) * SECTION_HEADER_BYTES
   }
 
   /** The next run, at most a frame of pages with content, or undefined when nothing is left now. */
