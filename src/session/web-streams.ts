@@ -17,9 +17,9 @@ export const STREAM_CHUNK_BYTES = 262_144
 
 /**
  * Most bytes taken from the device that a sink has not finished yet, when `readable()` is piped into a
- * sink of the default strategy: the chunk in the sink and one behind it. The stream itself queues none.
+ * sink of the default strategy: the one chunk the sink works on. The stream itself queues none.
  */
-export const STREAM_HELD_BYTES: number = 2 * STREAM_CHUNK_BYTES
+export const STREAM_HELD_BYTES: number = STREAM_CHUNK_BYTES
 
 /** The saving side as a stream: open across ENOMSG and into STOP_COPY, closed by the permanent end. */
 export function saveStream(life: SessionLife, side: SaveSide): ReadableStream<Uint8Array> {

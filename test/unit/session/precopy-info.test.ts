@@ -11,7 +11,8 @@ const REQUEST = '18 00 00 00' + ' 00'.repeat(20)
 
 function precopy(state: DeviceState = PRE_COPY) {
   const end = new ScriptedSave(new Uint8Array(24))
-  return { end, ...openTestSession(end, state) }
+  const handle = openTestSession(end, state)
+  return { end, handle, session: handle.session, device: handle.device }
 }
 
 describe('VFIO_MIG_GET_PRECOPY_INFO', () => {
@@ -33,11 +34,11 @@ describe('VFIO_MIG_GET_PRECOPY_INFO', () => {
   })
 
   it('B.1 checks in order: ENOTTY, EFAULT, EINVAL for argsz, EINVAL for the state, ENODEV', () => {
-    const { session, device, terminate } = precopy(STOP_COPY)
+    const { session, device, handle } = precopy(STOP_COPY)
     const call = (request: number, memory: Uint8Array, address = 0): string =>
       outcome(() => session.ioctl(request, memory, address))
     const small = bytes('17 00 00 00' + ' 00'.repeat(20))
-    terminate('the test ended it')
+    handle.terminate('the test ended it')
     expect(call(VFIO_DEVICE_FEATURE, new Uint8Array(0))).toBe('ENOTTY')
     expect(call(VFIO_MIG_GET_PRECOPY_INFO, new Uint8Array(23))).toBe('EFAULT')
     expect(call(VFIO_MIG_GET_PRECOPY_INFO, small, 1)).toBe('EFAULT')
@@ -50,9 +51,9 @@ describe('VFIO_MIG_GET_PRECOPY_INFO', () => {
   })
 
   it('A.7 is ENODEV after the device was closed, whatever its state was', () => {
-    const { session, device, terminate } = precopy(RUNNING)
+    const { session, device, handle } = precopy(RUNNING)
     device.closed = true
-    terminate('the device was closed')
+    handle.terminate('the device was closed')
     expect(outcome(() => session.ioctl(VFIO_MIG_GET_PRECOPY_INFO, bytes(REQUEST)))).toBe('ENODEV')
     expect(outcome(() => session.precopyInfo())).toBe('ENODEV')
   })
@@ -72,7 +73,7 @@ describe('VFIO_MIG_GET_PRECOPY_INFO', () => {
 
   it('B.2 a driver without precopy info is ENOTTY', () => {
     const end = Object.assign(new ScriptedSave(new Uint8Array(1)), { precopyInfo: undefined })
-    const { session } = openTestSession(end as never, PRE_COPY)
+    const { session } = openTestSession(end, PRE_COPY)
     expect(outcome(() => session.ioctl(VFIO_MIG_GET_PRECOPY_INFO, bytes(REQUEST)))).toBe('ENOTTY')
     expect(outcome(() => session.precopyInfo())).toBe('ENOTTY')
   })
