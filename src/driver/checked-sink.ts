@@ -51,6 +51,7 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   constructor(options: CheckedSinkOptions) {
     this.#options = options
     this.#reader = new StreamReader(options.engine, this)
+    this.#freeze(true)
   }
 
   /** Version of the state in the stream. */
@@ -98,6 +99,7 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#freeze(false)
     this.#reader.dispose()
     if (this.#staging !== 0) this.#options.engine.free(this.#staging)
     this.#staging = 0
@@ -146,5 +148,9 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
     const count = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + pointer, 8).getUint32(0, true)
     const from = section.first * PAGE_BYTES
     clearMemory(engine, region.pointer + from, Math.min(count * PAGE_BYTES, region.byteLength - from), bitmap)
+  }
+
+  #freeze(frozen: boolean): void {
+    for (const region of this.#options.regions) region.frozen = frozen
   }
 }

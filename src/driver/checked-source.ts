@@ -99,6 +99,11 @@ export class CheckedSource implements SaveEnd {
     engine.bytes.set(configuration, this.#block + align(WORK_BYTES + stateBytes))
   }
 
+  /** True once the session ended: its memory may be someone else's. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /** Where the packed state goes before {@link enterStopCopy}. */
   get statePointer(): number {
     return this.#state
@@ -107,6 +112,7 @@ export class CheckedSource implements SaveEnd {
   /** The device has stopped and its state is packed: what is left can be told now. */
   enterStopCopy(): void {
     this.#running = false
+    this.#freeze(true)
     this.#wake()
   }
 
@@ -115,7 +121,8 @@ export class CheckedSource implements SaveEnd {
     const queued = this.#queuedBytes + this.#headerBytes
     if (this.#stage === 'done') return queued
     const { regions, stateBytes } = this.#options
-    return queued + plannedPageBytes(this.#cursor, regions) + closingBytes(stateBytes - this.#stateSent)
+    const planned = plannedPageBytes(this.#cursor, regions)
+    return queued + planned.initial + planned.dirty + closingBytes(stateBytes - this.#stateSent)
   }
 
   attach(wake: () => void): void {
@@ -128,16 +135,19 @@ export class CheckedSource implements SaveEnd {
     // The permanent end is readable too: a read answers 0 at once.
     if (!this.#running) return READABLE
     if (this.#freeFrames.length === 0 && this.#frames.length > 0) return 0
-    return this.#cursor.initial || this.#cursor.dirtyBytes > 0 ? READABLE : 0
+    if (this.#cursor.initial || this.#cursor.dirtyBytes > 0) return READABLE
+    // Who sees nothing waits for the wake that only a first mark gives.
+    for (const region of this.#options.regions) region.clearDirty()
+    return 0
   }
 
   precopyInfo(): PrecopyInfo {
-    const { initialBytes, dirtyBytes } = this.#cursor
+    const { initial, dirty } = plannedPageBytes(this.#cursor, this.#options.regions)
     // What is queued is of the first pass until a dirty run was cut.
     const queued = this.#queuedBytes
     return {
-      initialBytes: this.#headerBytes + initialBytes + (this.#resending ? 0 : queued),
-      dirtyBytes: dirtyBytes + (this.#resending ? queued : 0),
+      initialBytes: this.#headerBytes + initial + (this.#resending ? 0 : queued),
+      dirtyBytes: dirty + (this.#resending ? queued : 0),
       reinit: false,
     }
   }
@@ -176,6 +186,7 @@ export class CheckedSource implements SaveEnd {
   end(): void {
     this.#ended = true
     this.#spans.length = 0
+    this.#freeze(false)
     for (const region of this.#options.regions) region.onDirty = undefined
     if (this.#leased.length === 0) this.#free()
     else abandoned.register(this, this.#memory, this)
@@ -305,6 +316,10 @@ export class CheckedSource implements SaveEnd {
 
   #push(bytes: Uint8Array, frame?: number): void {
     this.#spans.push({ bytes, frame, taken: 0, leases: 0 })
+  }
+
+  #freeze(frozen: boolean): void {
+    for (const region of this.#options.regions) region.frozen = frozen
   }
 
   #free(): void {

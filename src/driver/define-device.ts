@@ -42,7 +42,7 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
   readonly checksum?: ChecksumKind
   /** Stops all work: after it the device changes nothing by itself. A throw keeps it running. */
   quiesce?(device: DeviceContext<S, M>, options: { signal: AbortSignal }): Awaitable<void>
-  /** Starts work; also called at open and after a reset. */
+  /** Starts work; also called at open and after a reset (then {@link resumeP2p}, where peers were shut out). */
   resume?(device: DeviceContext<S, M>): Awaitable<void>
   /** Stops starting peer-to-peer DMA and finishes what is under way. Needed only with peers. */
   quiesceP2p?(device: DeviceContext<S, M>, options: { signal: AbortSignal }): Awaitable<void>

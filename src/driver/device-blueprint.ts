@@ -81,9 +81,9 @@ export class DeviceBlueprint {
     return this.regions.reduce((total, { byteLength }) => total + byteLength, 0)
   }
 
-  /** What an engine for this device alone needs: memory, bitmaps, state twice, a session's frames. */
+  /** What an engine for this device alone needs: memory, bitmaps, state, programs, a session's frames. */
   get engineBytes(): number {
-    const state = 4 * this.layout.liveBytes + this.layout.leaves.length * 64
+    const state = 4 * this.layout.liveBytes + this.layout.leaves.length * 128
     return this.memoryBytes + Math.ceil(this.memoryBytes / 32_768) + state + 8 * FRAME_BYTES + 1024 * 1024
   }
 

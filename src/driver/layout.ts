@@ -7,6 +7,7 @@
 
 import { type Engine, LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
+import { constraintFault, valueRange } from './constraints.ts'
 import { type Field, type FieldOptions, type ScalarField, type Schema } from './schema.ts'
 
 /** A run of equal numbers: `count` of `width` bytes, `stride` apart in the live layout, dense in the stream. */
@@ -46,12 +47,14 @@ export function compileLayout(schema: Schema, version: number): Layout {
   const placed = placeFields(schema)
   const leaves: Leaf[] = []
   collectLeaves(placed.fields, 0, '', 1, leaves)
-  for (const leaf of leaves)
-    if (!Number.isInteger(leaf.since) || leaf.since < 1 || leaf.since > version)
-      throw new VfioError(
-        'EINVAL',
-        `Cannot define state: ${leaf.path} is since version ${leaf.since}, use 1 to ${version}`,
-      )
+  for (const leaf of leaves) {
+    const { path, since } = leaf
+    const fault =
+      !Number.isInteger(since) || since < 1 || since > version
+        ? `since version ${since}, use 1 to ${version}`
+        : constraintFault(leaf.scalar)
+    if (fault !== undefined) throw new VfioError('EINVAL', `Cannot define state: ${path}: ${fault}`)
+  }
   return { fields: placed.fields, liveBytes: placed.byteLength, leaves }
 }
 
@@ -100,7 +103,9 @@ function collectLeaves(
   for (const { name, field, live, fields: inner, stride } of fields) {
     const path = prefix + name
     const at = base + live
-    const since = Math.max(outerSince, (field.options as FieldOptions<unknown>).since ?? 1)
+    const element = field.kind === 'array' || field.kind === 'ring' ? field.element.options.since : undefined
+    const own = (field.options as FieldOptions<unknown>).since ?? 1
+    const since = Math.max(outerSince, own, element ?? 1)
     const leaf = (scalar: ScalarField, count: number, offset: number, suffix = ''): void => {
       leaves.push({ path: path + suffix, live: at + offset, width: scalar.width, count, since, scalar })
     }
@@ -191,21 +196,5 @@ export function loadProgram(engine: Engine, layout: Layout, version: number): La
     checks: pointer + checksAt,
     checkCount: checks.length,
     checkLeaves: checks.map((check) => check.leaf),
-  }
-}
-
-/** The range a scalar may have, or undefined when its width says it all. */
-function valueRange(scalar: ScalarField): { min: bigint; max: bigint; kind: number } | undefined {
-  if (scalar.type === 'boolean') return { min: 0n, max: 1n, kind: 0 }
-  const { min, max } = scalar.options
-  if (min === undefined && max === undefined) return undefined
-  const bits = BigInt(scalar.width * 8)
-  const signed = scalar.type === 'signed'
-  const least = signed ? -(1n << (bits - 1n)) : 0n
-  const greatest = signed ? (1n << (bits - 1n)) - 1n : (1n << bits) - 1n
-  return {
-    min: min === undefined ? least : BigInt(min),
-    max: max === undefined ? greatest : BigInt(max),
-    kind: signed ? 1 : 0,
   }
 }

@@ -40,6 +40,8 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   #sink: CheckedSink | undefined
   /** Whether `resume` was called and `quiesce` was not. */
   #running = false
+  /** Whether `quiesceP2p` was called and `resumeP2p` was not. */
+  #quietToPeers = false
 
   /** Takes all memory, writes power-on content and starts the device. ENOMEM takes nothing. */
   static async open<S extends Schema, M extends string>(
@@ -103,24 +105,26 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   }
 
   stopCopyLength(): number {
-    if (this.#source !== undefined) return this.#source.remainingBytes
+    // In ERROR the session is over, and its memory may be another's.
+    if (this.#source?.ended === false) return this.#source.remainingBytes
     return wholeStreamBytes(this.engine, this.#regions, {
       configurationBytes: this.#configuration().length,
       stateBytes: this.#program.packedBytes,
+      bitmap: this.#bitmap,
     })
   }
 
   /** The arcs of flag sets 1, 3, 5 and 7. */
   async transition(from: DeviceState, to: DeviceState, signal: AbortSignal): Promise<void | SessionEnd> {
-    const definition = this.#definition
     if (to === PRE_COPY_P2P || (to === RUNNING_P2P && from === RUNNING)) {
       // RUNNING_P2P to PRE_COPY_P2P opens a session; the device is quiet towards its peers already.
       if (from === RUNNING_P2P) return this.#openSource(true)
-      await definition.quiesceP2p?.(this, { signal })
+      await this.#definition.quiesceP2p?.(this, { signal })
+      this.#quietToPeers = true
       return undefined
     }
-    if (from === PRE_COPY_P2P && to === PRE_COPY) return definition.resumeP2p?.(this)
-    if (from === RUNNING_P2P && to === RUNNING) return definition.resumeP2p?.(this)
+    if (from === PRE_COPY_P2P && to === PRE_COPY) return this.#resumeP2p()
+    if (from === RUNNING_P2P && to === RUNNING) return this.#resumeP2p()
     if (to === PRE_COPY) return this.#openSource(true)
     if (to === STOP_COPY && from === STOP) return this.#snapshot(this.#openSource(false))
     if (to === STOP_COPY) {
@@ -146,6 +150,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     await this.#halt(new AbortController().signal)
     await this.#powerOnContent()
     await this.#start()
+    await this.#resumeP2p()
   }
 
   async #start(): Promise<void> {
@@ -160,15 +165,23 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     this.#running = false
   }
 
+  async #resumeP2p(): Promise<void> {
+    if (!this.#quietToPeers) return
+    await this.#definition.resumeP2p?.(this)
+    this.#quietToPeers = false
+  }
+
   async #powerOnContent(): Promise<void> {
     const { engine } = this
-    let cleared = 0
+    let sincePause = 0
     for (const region of this.#regions)
       for (let at = 0; at < region.byteLength; at += CLEAR_SLICE_BYTES) {
         const byteLength = Math.min(CLEAR_SLICE_BYTES, region.byteLength - at)
         clearMemory(engine, region.pointer + at, byteLength, this.#bitmap)
-        cleared += byteLength
-        if (cleared % CLEAR_SLICE_BYTES === 0) await new Promise((resolve) => setTimeout(resolve))
+        sincePause += byteLength
+        if (sincePause < CLEAR_SLICE_BYTES) continue
+        sincePause = 0
+        await new Promise((resolve) => setTimeout(resolve))
       }
     engine.bytes.fill(0, this.#live, this.#live + this.#blueprint.layout.liveBytes)
     await this.#initialize()
@@ -225,9 +238,10 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     const { engine } = this
     const { layout, version } = this.#blueprint
     const older = sink.version !== version
-    const program = older ? loadProgram(engine, layout, sink.version) : this.#program
     const candidate = engine.allocate(layout.liveBytes)
+    let program = this.#program
     try {
+      if (older) program = loadProgram(engine, layout, sink.version)
       const failed = engine.kernels.layoutValidate(program.checks, program.checkCount, sink.staging)
       if (failed >= 0) throw refusal(`${program.checkLeaves[failed]?.path} is out of range`)
       applyDefaults(engine, layout, candidate, sink.version)
@@ -243,7 +257,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
         : refusal(error instanceof Error ? error.message : String(error), error)
     } finally {
       engine.free(candidate)
-      if (older) engine.free(program.pointer)
+      if (program !== this.#program) engine.free(program.pointer)
     }
     this.#sink = undefined
   }

@@ -15,7 +15,7 @@ export interface DeviceMemory {
   readonly bytes: Uint8Array
   /** Copies out; EINVAL outside the region. */
   read(offset: number, dst: Uint8Array): void
-  /** Copies in and marks the pages; EINVAL outside the region. */
+  /** Copies in and marks the pages; EINVAL outside the region, EBUSY in STOP_COPY and RESUMING. */
   write(offset: number, src: Uint8Array): void
   /** Marks the pages of a written range as dirty. */
   mark(offset: number, byteLength: number): void
@@ -32,6 +32,8 @@ export class MemoryRegion implements DeviceMemory {
   readonly dirty: Uint32Array
   /** Called when a page of a region without dirty pages is marked. */
   onDirty: (() => void) | undefined
+  /** A session hands out or fills this very memory: in STOP_COPY and RESUMING. */
+  frozen = false
   #anyDirty = false
   readonly #engine: Engine
   readonly #bitmap: number
@@ -68,6 +70,11 @@ export class MemoryRegion implements DeviceMemory {
 
   write(offset: number, src: Uint8Array): void {
     this.#check('write', offset, src.length)
+    if (this.frozen)
+      throw new VfioError(
+        'EBUSY',
+        `Cannot write memory "${this.name}": a session is moving it, leave STOP_COPY or RESUMING first`,
+      )
     this.bytes.set(src, offset)
     this.mark(offset, src.length)
   }

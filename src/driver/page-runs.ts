@@ -5,7 +5,7 @@
  */
 
 import type { Engine } from '../engine/index.ts'
-import { FRAME_BYTES, PAGE_BYTES, SECTION_HEADER_BYTES } from '../format/index.ts'
+import { FRAME_BYTES, PAGE_BYTES } from '../format/index.ts'
 import { BITMAP_PAGES, type MemoryRegion } from './memory-region.ts'
 
 /** Pages of a frame at the most. */
@@ -72,34 +72,15 @@ export class PageCursor {
     return this.#region < this.#regions.length
   }
 
-  /** Stream bytes of the pages that the first pass has not given out yet; more than that if some are zero. */
-  get initialBytes(): number {
-    let total = 0
-    for (let index = this.#region; index < this.#regions.length; index++) {
-      const { byteLength } = this.#regions[index] as MemoryRegion
-      const left = byteLength - (index === this.#region ? this.#page * PAGE_BYTES : 0)
-      total += left + Math.ceil(left / FRAME_BYTES) * SECTION_HEADER_BYTES
-    }
-    return total
-  }
-
-  /** Stream bytes of the pages that were given out and written since; more than that if some are zero. */
-  get dirtyBytes(): number {
-    let pages = 0
-    let runs = 0
+  /** True when a page that was given out was written since. */
+  get dirty(): boolean {
     for (const [index, words] of this.#dirty.entries()) {
-      if (index > this.#region) break
-      const end = index === this.#region ? this.#page : (this.#regions[index] as MemoryRegion).pageCount
-      let carry = 0
-      for (let word = 0; word * 32 < end; word++) {
-        const inside = end - word * 32
-        const bits = (words[word] as number) & (inside >= 32 ? -1 : (1 << inside) - 1)
-        pages += popCount(bits)
-        runs += popCount(bits & ~((bits << 1) | carry))
-        carry = bits >>> 31
-      }
+      if (index > this.#region) return false
+      const { pageCount, mayBeDirty } = this.#regions[index] as MemoryRegion
+      const first = mayBeDirty ? firstSet(words, 0) : -1
+      if (first >= 0 && first < (index === this.#region ? this.#page : pageCount)) return true
     }
-    return pages * PAGE_BYTES + (runs + Math.floor(pages / FRAME_PAGES)) * SECTION_HEADER_BYTES
+    return false
   }
 
   /** The next run, at most a frame of pages with content, or undefined when nothing is left now. */
@@ -191,10 +172,4 @@ function firstSet(words: Uint32Array, from: number): number {
     bits = words[word] as number
   }
   return word * 32 + (31 - Math.clz32(bits & -bits))
-}
-
-function popCount(bits: number): number {
-  let count = bits - ((bits >>> 1) & 0x5555_5555)
-  count = (count & 0x3333_3333) + ((count >>> 2) & 0x3333_3333)
-  return (((count + (count >>> 4)) & 0x0f0f_0f0f) * 0x0101_0101) >>> 24
 }

@@ -13,7 +13,7 @@ import {
   SECTION_HEADER_BYTES,
   ZERO_PAYLOAD_BYTES,
 } from '../format/index.ts'
-import { BITMAP_PAGES, type MemoryRegion } from './memory-region.ts'
+import type { MemoryRegion } from './memory-region.ts'
 import { PageCursor, type PageRun } from './page-runs.ts'
 
 /** Bytes of memory that a run stands for. */
@@ -33,24 +33,22 @@ export function plannedPageBytes(cursor: PageCursor, regions: readonly MemoryReg
   return total
 }
 
-/** Stream bytes of a whole save, if nothing changed: what MIG_DATA_SIZE says outside a session. */
+/**
+ * Stream bytes of a whole save, if nothing changed: what MIG_DATA_SIZE says outside a session.
+ *
+ * @param sizes - `bitmap`: 32 bytes of engine memory for zero scans
+ */
 export function wholeStreamBytes(
   engine: Engine,
   regions: readonly MemoryRegion[],
-  sizes: { configurationBytes: number; stateBytes: number },
+  sizes: { configurationBytes: number; stateBytes: number; bitmap: number },
 ): number {
-  const bitmap = engine.allocate(BITMAP_PAGES / 8)
-  try {
-    const none = regions.map((region) => new Uint32Array(region.dirty.length))
-    const { configurationBytes, stateBytes } = sizes
-    return (
-      openingBytes(configurationBytes) +
-      plannedPageBytes(new PageCursor(engine, regions, bitmap, none), regions) +
-      closingBytes(stateBytes)
-    )
-  } finally {
-    engine.free(bitmap)
-  }
+  const none = regions.map((region) => new Uint32Array(region.dirty.length))
+  return (
+    openingBytes(sizes.configurationBytes) +
+    plannedPageBytes(new PageCursor(engine, regions, sizes.bitmap, none), regions) +
+    closingBytes(sizes.stateBytes)
+  )
 }
 
 /** Stream bytes of the stream header and the CONFIG section. */

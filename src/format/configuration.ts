@@ -29,12 +29,12 @@ const KIND_TEXT = 2
 /**
  * Encodes a configuration: equal configurations give equal bytes.
  *
- * @throws {@link VfioError} EINVAL when a value is no u64, a name is empty or all of it is too long
+ * @throws {@link VfioError} EINVAL when a value is no u64, a name is empty, a text has a lone surrogate or
+ * all of it is too long
  */
 export function encodeConfiguration(configuration: Configuration): Uint8Array {
-  const text = new TextEncoder()
   const entries = Object.entries(configuration)
-    .map(([name, value]) => ({ name, bytes: text.encode(name), value }))
+    .map(([name, value]) => ({ name, bytes: encodeText(name, name), value }))
     .sort((a, b) => compareBytes(a.bytes, b.bytes))
   const dst = new Uint8Array(MAX_CONFIG_BYTES)
   const view = new DataView(dst.buffer)
@@ -50,7 +50,7 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
   for (const { name, bytes, value } of entries) {
     if (bytes.length === 0)
       throw new VfioError('EINVAL', 'Cannot encode configuration: an option has an empty name, name it')
-    const body = typeof value === 'string' ? text.encode(value) : undefined
+    const body = typeof value === 'string' ? encodeText(name, value) : undefined
     room(2 + bytes.length + 1 + (body === undefined ? 8 : 2 + body.length), name)
     view.setUint16(at, bytes.length, true)
     dst.set(bytes, at + 2)
@@ -83,7 +83,8 @@ export class ConfigurationFault extends Error {}
  */
 export function decodeConfiguration(src: Uint8Array): Configuration {
   const view = new DataView(src.buffer, src.byteOffset, src.byteLength)
-  const text = new TextDecoder('utf-8', { fatal: true })
+  // A byte order mark is part of the text: dropping it would break the fingerprint.
+  const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let at = 0
   const take = (byteLength: number): number => {
     const from = at
@@ -148,6 +149,16 @@ export function configurationDifference(here: Configuration, stream: Configurati
     return `${name} is ${shown(wanted)} here and ${shown(found)} in the stream`
   }
   return undefined
+}
+
+function encodeText(name: string, text: string): Uint8Array {
+  const bytes = new TextEncoder().encode(text)
+  // A lone surrogate becomes U+FFFD: two names could end up the same.
+  if (new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes) === text) return bytes
+  throw new VfioError(
+    'EINVAL',
+    `Cannot encode configuration: "${name}" has a lone surrogate, use well-formed text`,
+  )
 }
 
 function isInteger(value: ConfigurationValue | undefined): value is number | bigint {

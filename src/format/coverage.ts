@@ -61,15 +61,18 @@ export class PageCoverage {
 
   /** Notes a run of pages inside the region. */
   add(first: number, count: number): void {
+    // By words: a zero run of 48 stream bytes may name a million pages, again and again.
     const seen = this.#seen
-    for (let page = first; page < first + count; page++) {
+    const end = first + count
+    for (let page = first; page < end;) {
       const word = page >>> 5
-      const bit = 1 << (page & 31)
+      const wordEnd = Math.min(end, (word + 1) * 32)
+      const mask = (0xffff_ffff >>> (32 - (wordEnd - page))) << (page & 31)
       const bits = seen[word] as number
-      if ((bits & bit) === 0) {
-        seen[word] = bits | bit
-        this.#left--
-      }
+      let unseen = mask & ~bits
+      seen[word] = bits | mask
+      for (; unseen !== 0; unseen &= unseen - 1) this.#left--
+      page = wordEnd
     }
   }
 

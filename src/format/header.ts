@@ -59,7 +59,7 @@ export interface StreamHeader {
 /**
  * Writes all but the checksum to the first {@link HEADER_BYTES} bytes of `dst`.
  *
- * @throws {@link VfioError} EINVAL when the type or the fingerprint does not fit its field
+ * @throws {@link VfioError} EINVAL when the type, the version or the fingerprint does not fit its field
  */
 export function encodeHeader(dst: Uint8Array, header: Omit<StreamHeader, 'formatVersion'>): void {
   const type = new TextEncoder().encode(header.deviceType)
@@ -72,6 +72,11 @@ export function encodeHeader(dst: Uint8Array, header: Omit<StreamHeader, 'format
     throw new VfioError(
       'EINVAL',
       `Cannot write a stream header: the fingerprint has ${header.fingerprint.length} bytes, use ${FINGERPRINT_BYTES}`,
+    )
+  if (header.deviceVersion >>> 0 !== header.deviceVersion)
+    throw new VfioError(
+      'EINVAL',
+      `Cannot write a stream header: device version ${header.deviceVersion} is out of range, use an integer of 32 bits`,
     )
   const view = new DataView(dst.buffer, dst.byteOffset, HEADER_BYTES)
   dst.fill(0, 0, HEADER_BYTES)
@@ -133,7 +138,7 @@ export function decodeHeader(bytes: Uint8Array): StreamHeader | HeaderFault {
   const typeBytes = typeEnd < 0 ? type : type.subarray(0, typeEnd)
   let deviceType: string
   try {
-    deviceType = new TextDecoder('utf-8', { fatal: true }).decode(typeBytes.slice())
+    deviceType = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(typeBytes.slice())
   } catch {
     return { code: 'EPROTO', reason: 'the device type is not UTF-8', remedy: 'save the device again' }
   }

@@ -126,11 +126,18 @@ export class StreamReader {
   /**
    * The first `byteLength` bytes of the window were filled.
    *
-   * @throws {@link VfioError} the content failure, with `section` and `offset`; sticky
+   * @throws {@link VfioError} the content failure, with `section` and `offset`; sticky. What a handler
+   * throws besides a {@link StreamFault} is the cause: with its own code, or EIO when it is no VfioError.
+   * EINVAL, not sticky, when the window is shorter than `byteLength`.
    */
   commit(byteLength: number): void {
     if (this.#failure !== undefined) throw this.#failure
     if (byteLength === 0) return
+    if (this.#phase !== 'ended' && !(byteLength > 0 && byteLength <= this.#needed - this.#filled))
+      throw new VfioError(
+        'EINVAL',
+        `Cannot commit ${byteLength} bytes: at most ${this.#needed - this.#filled} belong here, commit what the window has`,
+      )
     if (this.#phase === 'ended')
       this.#fail(
         new StreamFault('EPROTO', 'bytes follow the end of the stream', 'write only what was saved'),
@@ -144,12 +151,7 @@ export class StreamReader {
       else if (this.#phase === 'section') this.#takeSection()
       else this.#takePayload()
     } catch (error) {
-      if (!(error instanceof StreamFault) && !VfioError.is(error)) throw error
-      const fault =
-        error instanceof StreamFault
-          ? error
-          : new StreamFault(error.code === 'UNKNOWN' ? 'EIO' : error.code, error.message)
-      this.#fail(fault, this.#phaseOffset)
+      this.#fail(error, this.#phaseOffset)
     }
   }
 
@@ -268,6 +270,7 @@ export class StreamReader {
       throw new StreamFault('EBADMSG', 'the digest over all sections does not match')
     this.#handler.complete?.()
     this.#phase = 'ended'
+    this.#section = undefined
     this.#phaseOffset = this.#offset
   }
 
@@ -314,8 +317,9 @@ export class StreamReader {
     return this.#phase === 'ended' ? 'the end' : `section ${this.#rules.sequence} (header)`
   }
 
-  #fail(fault: StreamFault, offset: number): never {
-    this.#failure = streamError(fault, this.#where(), offset)
+  /** Remembers whatever went wrong: the reader's state is torn, so nothing may follow. */
+  #fail(error: unknown, offset: number): never {
+    this.#failure = streamError(error, this.#where(), offset)
     throw this.#failure
   }
 }

@@ -18,11 +18,16 @@ export class StreamFault extends Error {
   }
 }
 
-/** The error of a place in a stream: "Cannot read migration stream: section 3 (PAGES) at offset 4711: ...". */
-export function streamError(fault: StreamFault, section: string, offset: number): VfioError {
-  return new VfioError(
-    fault.code,
-    `Cannot read migration stream: ${section} at offset ${offset}: ${fault.message}, ${fault.remedy}`,
-    { section, offset, syscall: 'write' },
-  )
+/**
+ * The error of a place in a stream: "Cannot read migration stream: section 3 (PAGES) at offset 4711: ...".
+ * An error that is no {@link StreamFault} becomes its cause; it keeps its code, or is EIO.
+ */
+export function streamError(error: unknown, section: string, offset: number): VfioError {
+  const at = `Cannot read migration stream: ${section} at offset ${offset}`
+  const place = { section, offset, syscall: 'write' }
+  if (error instanceof StreamFault)
+    return new VfioError(error.code, `${at}: ${error.message}, ${error.remedy}`, place)
+  const code = VfioError.is(error) && error.code !== 'UNKNOWN' ? error.code : 'EIO'
+  const reason = error instanceof Error ? error.message : String(error)
+  return new VfioError(code, `${at}: ${reason}`, { ...place, cause: error })
 }
