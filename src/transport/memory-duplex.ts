@@ -1,0 +1,166 @@
+/**
+ * Two ends of a connection in one memory, with the backpressure of a real one.
+ *
+ * @module
+ */
+
+import { type Awaitable, VfioError } from '../errors.ts'
+import type { ByteDuplex } from './byte-stream.ts'
+
+/** Bytes that a direction holds by default after a write settled. */
+export const MEMORY_PAIR_BYTES = 65_536
+
+/**
+ * Two connected ends: what is written to one is read from the other. A write settles when the other end
+ * took all but the last `highWaterMark` bytes, which are copied; 0 means that all must have been taken.
+ *
+ * When one end gives up (`abort`, `cancel`), the other's calls are EPIPE with the reason as their cause.
+ *
+ * @throws {@link VfioError} EINVAL when `highWaterMark` is no whole number
+ * @example
+ * ```ts
+ * const [here, there] = memoryPair()
+ * await Promise.all([save(source, here), restore(destination, there)])
+ * ```
+ */
+export function memoryPair(options: { highWaterMark?: number } = {}): [ByteDuplex, ByteDuplex] {
+  const { highWaterMark = MEMORY_PAIR_BYTES } = options
+  if (!Number.isSafeInteger(highWaterMark) || highWaterMark < 0) {
+    throw new VfioError(
+      'EINVAL',
+      `Cannot connect: a high water mark of ${highWaterMark}, use 0 or more bytes`,
+    )
+  }
+  const there = new MemoryPipe(highWaterMark)
+  const back = new MemoryPipe(highWaterMark)
+  return [memoryEnd(there, back), memoryEnd(back, there)]
+}
+
+function memoryEnd(outgoing: MemoryPipe, incoming: MemoryPipe): ByteDuplex {
+  return {
+    write: (chunks) => outgoing.write(chunks),
+    close: () => outgoing.close(),
+    abort: (reason) => outgoing.abort(reason),
+    read: (dst) => incoming.read(dst),
+    cancel: (reason) => incoming.cancel(reason),
+  }
+}
+
+interface Waiting<T> {
+  resolve(value: T): void
+  reject(reason: unknown): void
+}
+
+/** One direction. At most one read and one write are under way. */
+class MemoryPipe {
+  readonly #highWaterMark: number
+  /** What was written and not read; the writer's own chunks while its write is under way. */
+  #queue: Uint8Array[] = []
+  #queuedBytes = 0
+  /** How many of the last chunks of the queue are the writer's. */
+  #borrowed = 0
+  #reader: (Waiting<number> & { dst: Uint8Array }) | undefined
+  #writer: Waiting<void> | undefined
+  #closed = false
+  #readFailure: VfioError | undefined
+  #writeFailure: VfioError | undefined
+
+  constructor(highWaterMark: number) {
+    this.#highWaterMark = highWaterMark
+  }
+
+  write(chunks: readonly Uint8Array[]): Awaitable<void> {
+    if (this.#writeFailure !== undefined) throw this.#writeFailure
+    if (this.#closed) throw new VfioError('EPIPE', 'Cannot write: this end was closed, open a new pair')
+    if (this.#writer !== undefined) {
+      throw new VfioError('EBUSY', 'Cannot write: a write is under way, wait for it')
+    }
+    for (const chunk of chunks) {
+      if (chunk.length === 0) continue
+      this.#queue.push(chunk)
+      this.#queuedBytes += chunk.length
+      this.#borrowed++
+    }
+    const reader = this.#reader
+    if (reader !== undefined && this.#queuedBytes > 0) {
+      this.#reader = undefined
+      reader.resolve(this.#take(reader.dst))
+    }
+    if (this.#queuedBytes <= this.#highWaterMark) return this.#own()
+    return new Promise((resolve, reject) => {
+      this.#writer = { resolve, reject }
+    })
+  }
+
+  read(dst: Uint8Array): Awaitable<number> {
+    if (this.#readFailure !== undefined) throw this.#readFailure
+    if (dst.length === 0) return 0
+    if (this.#queuedBytes > 0) return this.#take(dst)
+    if (this.#closed) return 0
+    if (this.#reader !== undefined) {
+      throw new VfioError('EBUSY', 'Cannot read: a read is under way, wait for it')
+    }
+    return new Promise((resolve, reject) => {
+      this.#reader = { dst, resolve, reject }
+    })
+  }
+
+  close(): void {
+    if (this.#writeFailure !== undefined) throw this.#writeFailure
+    this.#closed = true
+    this.#reader?.resolve(0)
+    this.#reader = undefined
+  }
+
+  abort(reason: unknown): void {
+    if (this.#closed) return
+    this.#giveUp('read', 'write', reason)
+  }
+
+  cancel(reason: unknown): void {
+    this.#giveUp('write', 'read', reason)
+  }
+
+  #giveUp(other: 'read' | 'write', own: 'read' | 'write', cause: unknown): void {
+    if (this.#readFailure !== undefined) return
+    const broken = new VfioError('EPIPE', `Cannot ${other}: the other end gave up, see the cause`, { cause })
+    const given = new VfioError('ECANCELED', `Cannot ${own}: this end gave up, open a new pair`, { cause })
+    this.#readFailure = other === 'read' ? broken : given
+    this.#writeFailure = other === 'write' ? broken : given
+    this.#queue = []
+    this.#queuedBytes = 0
+    this.#borrowed = 0
+    this.#reader?.reject(this.#readFailure)
+    this.#writer?.reject(this.#writeFailure)
+    this.#reader = undefined
+    this.#writer = undefined
+  }
+
+  #take(dst: Uint8Array): number {
+    let filled = 0
+    while (filled < dst.length && this.#queue.length > 0) {
+      const chunk = this.#queue[0] as Uint8Array
+      const part = chunk.subarray(0, dst.length - filled)
+      dst.set(part, filled)
+      filled += part.length
+      if (part.length === chunk.length) this.#queue.shift()
+      else this.#queue[0] = chunk.subarray(part.length)
+    }
+    this.#queuedBytes -= filled
+    this.#borrowed = Math.min(this.#borrowed, this.#queue.length)
+    if (this.#writer !== undefined && this.#queuedBytes <= this.#highWaterMark) {
+      this.#own()
+      this.#writer.resolve()
+      this.#writer = undefined
+    }
+    return filled
+  }
+
+  /** The write settles now: its chunks go back to the writer, so what is left of them is copied. */
+  #own(): void {
+    for (let at = this.#queue.length - this.#borrowed; at < this.#queue.length; at++) {
+      this.#queue[at] = (this.#queue[at] as Uint8Array).slice()
+    }
+    this.#borrowed = 0
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * The pumps between a data session and a transport: leases out, windows in, no copy of their own.
+ *
+ * What a pump holds is bounded whatever the transport does: to a sink at most {@link TRANSFER_BYTES} of
+ * leases, which stay where they lie until the sink took them; from a source one window.
+ *
+ * @module
+ */
+
+import { type Awaitable, VfioError } from '../errors.ts'
+import type { ByteSink, ByteSource } from './byte-stream.ts'
+import { Interruption, isPromise } from './interruption.ts'
+import { LoopTurns } from './loop-turns.ts'
+
+/** Most bytes in flight between a session and a transport. */
+export const TRANSFER_BYTES: number = 1024 * 1024
+
+/** Most leases of one write: what one `writev` takes on Linux (IOV_MAX). */
+const TRANSFER_CHUNKS = 1024
+
+/** What a saving pump needs of a session. */
+export interface LeaseSession {
+  /** Aborted with the error of the session's end. */
+  readonly ended?: AbortSignal | undefined
+  lease(maxBytes: number): Awaitable<Uint8Array>
+  release(): Awaitable<void>
+  ready?(events: number, options?: { signal?: AbortSignal }): Promise<number>
+}
+
+/** What a loading pump needs of a session. */
+export interface WindowSession {
+  /** Aborted with the error of the session's end. */
+  readonly ended?: AbortSignal | undefined
+  window(maxBytes: number): Awaitable<Uint8Array>
+  commit(byteLength: number): Awaitable<void>
+  ready?(events: number, options?: { signal?: AbortSignal }): Promise<number>
+}
+
+/** How far a transfer is. */
+export interface TransferProgress {
+  /** Bytes that reached the other side. */
+  readonly bytes: number
+  /** Bytes in all, where it is known; an estimate when saving. */
+  readonly totalBytes?: number
+  readonly elapsedMs: number
+}
+
+/** Options of both pumps. */
+export interface TransferOptions {
+  /** Seen between two chunks and while waiting for the transport. */
+  readonly signal?: AbortSignal | undefined
+  /** Called after each piece that was taken; when it throws, the transfer fails. */
+  readonly onProgress?: ((progress: TransferProgress) => void) | undefined
+  /** Bytes in all, for `onProgress`. */
+  readonly totalBytes?: number | undefined
+}
+
+/**
+ * Reads a saving session to its permanent end: several leases into one write, released oldest first once
+ * the sink took them. Does not close the sink.
+ *
+ * When it is interrupted during a write it rejects at once; the leases of that write are released when the
+ * sink lets go of them, so abort the sink.
+ *
+ * @returns bytes written
+ * @throws {@link VfioError} ECANCELED when aborted, the signal's reason as its cause; the error of the
+ * session's end when it ended before; else what the session or the sink threw
+ */
+export async function pumpToSink(
+  session: LeaseSession,
+  sink: ByteSink,
+  options: TransferOptions = {},
+): Promise<number> {
+  const transfer = new Transfer('transfer from the device', session, POLLIN, options)
+  let leases: Uint8Array[] = []
+  try {
+    for (let ended = false; !ended;) {
+      await transfer.giveWay()
+      let gathered = 0
+      while (gathered < TRANSFER_BYTES && leases.length < TRANSFER_CHUNKS) {
+        const bytes = await transfer.attempt(() => session.lease(TRANSFER_BYTES - gathered), gathered > 0)
+        if (bytes === undefined) break
+        if (bytes.length === 0) {
+          ended = true
+          break
+        }
+        leases.push(bytes)
+        gathered += bytes.length
+      }
+      if (gathered === 0) continue
+      const written = leases
+      leases = []
+      // Nobody waits for the release when the pump was interrupted; a write that failed is over too.
+      const write = async (): Promise<void> => {
+        try {
+          await sink.write(written)
+        } finally {
+          for (let count = written.length; count > 0; count--) await session.release()
+        }
+      }
+      await transfer.wait(write())
+      transfer.advance(gathered)
+    }
+    return transfer.bytes
+  } finally {
+    for (const _ of leases) await session.release()
+    transfer.dispose()
+  }
+}
+
+/**
+ * Reads a source to its end into a resuming session, straight into its windows. Does not leave RESUMING.
+ *
+ * When it is interrupted it cancels the source, in the listener of the session's end: nothing is written
+ * into a window that may have become the memory of a running device.
+ *
+ * @returns bytes read
+ * @throws {@link VfioError} as {@link pumpToSink}; a failure of content as the session throws it
+ */
+export async function pumpFromSource(
+  source: ByteSource,
+  session: WindowSession,
+  options: TransferOptions = {},
+): Promise<number> {
+  const transfer = new Transfer('transfer to the device', session, POLLOUT, options, (error) => {
+    void settle(() => source.cancel(error))
+  })
+  try {
+    for (;;) {
+      const pause = transfer.giveWay()
+      if (pause !== undefined) await pause
+      const opened = transfer.attempt(() => session.window(TRANSFER_BYTES))
+      const window = (isPromise(opened) ? await opened : opened) as Uint8Array
+      const reading = transfer.wait(source.read(window))
+      const byteLength = isPromise(reading) ? await reading : reading
+      transfer.check()
+      const committed = transfer.attempt(() => session.commit(byteLength))
+      if (isPromise(committed)) await committed
+      if (byteLength === 0) return transfer.bytes
+      transfer.advance(byteLength, source.byteLength)
+    }
+  } finally {
+    transfer.dispose()
+  }
+}
+
+/** Runs a call whose failure changes nothing any more. */
+export async function settle(call: () => Awaitable<void>): Promise<void> {
+  try {
+    await call()
+  } catch {
+    // An earlier error is under way to the caller, and it is the one to report.
+  }
+}
+
+/** `poll(2)` bits, as `uapi` has them; this room imports no numbers of the uapi. */
+const POLLIN = 0x1
+const POLLOUT = 0x4
+
+/** Wait after a session that said it was ready and then was not, in milliseconds. */
+const NOT_READY_MS = 5
+
+/** What both directions share: interruption, waiting for the session, turns of the event loop, progress. */
+class Transfer {
+  bytes = 0
+  readonly #session: LeaseSession | WindowSession
+  readonly #events: number
+  readonly #options: TransferOptions
+  readonly #interruption: Interruption
+  readonly #turns: LoopTurns = new LoopTurns()
+  readonly #startMs: number = performance.now()
+
+  constructor(
+    action: string,
+    session: LeaseSession | WindowSession,
+    events: number,
+    options: TransferOptions,
+    onInterrupt?: (error: unknown) => void,
+  ) {
+    this.#session = session
+    this.#events = events
+    this.#options = options
+    const signals = { signal: options.signal, ended: session.ended }
+    this.#interruption = new Interruption(action, signals, onInterrupt)
+  }
+
+  check(): void {
+    this.#interruption.check()
+  }
+
+  wait<T>(work: Awaitable<T>): Awaitable<T> {
+    return this.#interruption.wait(work)
+  }
+
+  dispose(): void {
+    this.#interruption.dispose()
+  }
+
+  /** Called once per chunk. */
+  giveWay(): Promise<void> | undefined {
+    this.check()
+    const turn = this.#turns.giveWay()
+    return turn?.then(() => this.check())
+  }
+
+  advance(byteLength: number, sourceBytes?: number): void {
+    this.bytes += byteLength
+    const { onProgress } = this.#options
+    if (onProgress === undefined) return
+    const totalBytes = this.#options.totalBytes ?? sourceBytes
+    onProgress({
+      bytes: this.bytes,
+      ...(totalBytes === undefined ? {} : { totalBytes }),
+      elapsedMs: performance.now() - this.#startMs,
+    })
+  }
+
+  /**
+   * The result of a session's call, at once where it has one; waits for the session while it says ENOMSG
+   * or EAGAIN. With `orStop` it does not wait but returns undefined.
+   */
+  attempt<T>(call: () => Awaitable<T>, orStop = false): Awaitable<T | undefined> {
+    try {
+      const result = call()
+      return isPromise(result) ? this.wait(result.catch((error) => this.#again(error, call, orStop))) : result
+    } catch (error) {
+      return this.#again(error, call, orStop)
+    }
+  }
+
+  async #again<T>(error: unknown, call: () => Awaitable<T>, orStop: boolean): Promise<T | undefined> {
+    for (let failure = error, round = 0; ; round++) {
+      if (!VfioError.is(failure, 'ENOMSG') && !VfioError.is(failure, 'EAGAIN')) throw failure
+      if (orStop) return undefined
+      // A driver without a poll handler is always ready: without a wait this loop would spin.
+      if (round > 0 || this.#session.ready === undefined) {
+        await this.wait(new Promise((resolve) => setTimeout(resolve, NOT_READY_MS)))
+      }
+      if (this.#session.ready !== undefined)
+        await this.wait(this.#session.ready(this.#events, this.#signal()))
+      this.check()
+      try {
+        return await this.wait(call())
+      } catch (next) {
+        failure = next
+      }
+    }
+  }
+
+  #signal(): { signal?: AbortSignal } {
+    const { signal } = this.#options
+    return signal === undefined ? {} : { signal }
+  }
+}
