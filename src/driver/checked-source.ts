@@ -135,7 +135,7 @@ export class CheckedSource implements SaveEnd {
     // The permanent end is readable too: a read answers 0 at once.
     if (!this.#running) return READABLE
     if (this.#freeFrames.length === 0 && this.#frames.length > 0) return 0
-    if (this.#cursor.initial || this.#cursor.dirtyBytes > 0) return READABLE
+    if (this.#cursor.initial || this.#cursor.dirty) return READABLE
     // Who sees nothing waits for the wake that only a first mark gives.
     for (const region of this.#options.regions) region.clearDirty()
     return 0

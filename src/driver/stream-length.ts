@@ -23,14 +23,19 @@ export function runBytes(run: PageRun, region: MemoryRegion): number {
 }
 
 /** Stream bytes of the page sections that a cursor would still give out, if nothing changed. */
-export function plannedPageBytes(cursor: PageCursor, regions: readonly MemoryRegion[]): number {
+export function plannedPageBytes(
+  cursor: PageCursor,
+  regions: readonly MemoryRegion[],
+): { initial: number; dirty: number } {
   const dry = cursor.dryRun()
-  let total = 0
-  for (let run = dry.next(); run !== undefined; run = dry.next())
-    total +=
-      SECTION_HEADER_BYTES +
-      (run.zero ? ZERO_PAYLOAD_BYTES : runBytes(run, regions[run.region] as MemoryRegion))
-  return total
+  const planned = { initial: 0, dirty: 0 }
+  for (;;) {
+    const pass = dry.initial ? 'initial' : 'dirty'
+    const run = dry.next()
+    if (run === undefined) return planned
+    const payload = run.zero ? ZERO_PAYLOAD_BYTES : runBytes(run, regions[run.region] as MemoryRegion)
+    planned[pass] += SECTION_HEADER_BYTES + payload
+  }
 }
 
 /**
@@ -46,7 +51,7 @@ export function wholeStreamBytes(
   const none = regions.map((region) => new Uint32Array(region.dirty.length))
   return (
     openingBytes(sizes.configurationBytes) +
-    plannedPageBytes(new PageCursor(engine, regions, sizes.bitmap, none), regions) +
+    plannedPageBytes(new PageCursor(engine, regions, sizes.bitmap, none), regions).initial +
     closingBytes(sizes.stateBytes)
   )
 }

@@ -11,8 +11,8 @@
  * 0x14 u32 INTERRUPT_MASK
  * 0x18 u32 RATE, records a second
  * ```
- * Registers are accessed whole: 4 or 8 bytes at their own offset. In a stopped state a write is
- * stored and takes effect when the device runs again.
+ * Any bytes of a region can be accessed; a write to part of a register changes that part. In a stopped
+ * state a write is stored and takes effect when the device runs again.
  *
  * @module
  */
@@ -47,8 +47,13 @@ export const STATUS_STARTED = 1
 /** Bits that CONTROL, INTERRUPT_STATUS and INTERRUPT_MASK have. */
 const CONTROL_BITS = 3
 
+/** Bytes of region 0. */
+const BLOCK_BYTES = 64
+
 interface Register {
   readonly bytes: 4 | 8
+  /** Ones that are written clear bits. */
+  readonly clears?: boolean
   readonly read: () => bigint
   readonly write?: (value: bigint) => void
 }
@@ -56,31 +61,58 @@ interface Register {
 /** Register access to an open bulk device. */
 export function bulkRegions(context: DeviceContext<BulkSchema, 'local'>, clock: BulkClock): DeviceRegions {
   const registers = registerMap(context, clock)
-  const find = (action: string, offset: number, byteLength: number): Register => {
-    const register = registers.get(offset)
-    if (register?.bytes === byteLength) return register
-    throw outside(action, 0, offset, byteLength)
-  }
   return {
     read(index, offset, dst) {
       if (index === 1) dst.set(ringBytes(context, 'read', offset, dst.length))
-      else if (index === 0) {
-        const { bytes, read } = find('read', offset, dst.length)
-        const view = new DataView(dst.buffer, dst.byteOffset, bytes)
-        if (bytes === 8) view.setBigUint64(0, read(), true)
-        else view.setUint32(0, Number(read()), true)
-      } else throw outside('read', index, offset, dst.length)
+      else dst.set(registerBlock(registers, 'read', index, offset, dst.length))
     },
     write(index, offset, src) {
-      if (index === 1) ringBytes(context, 'write', offset, src.length).set(src)
-      else if (index === 0) {
-        const { bytes, write } = find('write', offset, src.length)
-        const view = new DataView(src.buffer, src.byteOffset, bytes)
-        // A write to a read-only register is ignored, as hardware does.
-        write?.(bytes === 8 ? view.getBigUint64(0, true) : BigInt(view.getUint32(0, true)))
-      } else throw outside('write', index, offset, src.length)
+      if (index === 1) {
+        ringBytes(context, 'write', offset, src.length).set(src)
+        return
+      }
+      checkBlock('write', index, offset, src.length)
+      for (const [at, register] of registers) {
+        if (at + register.bytes <= offset || at >= offset + src.length) continue
+        // What is written to a read-only register is dropped, as hardware does.
+        register.write?.(mergedValue(register, at, offset, src))
+      }
     },
   }
+}
+
+/** The bytes of region 0 as they read now. */
+function registerBlock(
+  registers: Map<number, Register>,
+  action: string,
+  index: number,
+  offset: number,
+  byteLength: number,
+): Uint8Array {
+  checkBlock(action, index, offset, byteLength)
+  const block = new DataView(new ArrayBuffer(BLOCK_BYTES))
+  for (const [at, register] of registers) {
+    if (register.bytes === 8) block.setBigUint64(at, register.read(), true)
+    else block.setUint32(at, Number(register.read()), true)
+  }
+  return new Uint8Array(block.buffer, offset, byteLength)
+}
+
+/** A register's value with the written bytes laid over it; over zero for write-one-to-clear. */
+function mergedValue(register: Register, at: number, offset: number, src: Uint8Array): bigint {
+  let value = register.clears === true ? 0n : register.read()
+  for (let i = 0; i < register.bytes; i++) {
+    const byte = src[at + i - offset]
+    if (at + i < offset || byte === undefined) continue
+    const shift = BigInt(i * 8)
+    value = (value & ~(0xffn << shift)) | (BigInt(byte) << shift)
+  }
+  return value
+}
+
+function checkBlock(action: string, index: number, offset: number, byteLength: number): void {
+  if (index !== 0 || !Number.isInteger(offset) || offset < 0 || offset + byteLength > BLOCK_BYTES)
+    throw outside(action, index, offset, byteLength)
 }
 
 function word(read: () => number, write?: (value: number) => void): Register {
@@ -109,12 +141,15 @@ function registerMap(context: DeviceContext<BulkSchema, 'local'>, clock: BulkClo
     [BulkRegister.STATUS, word(() => (clock.started ? STATUS_STARTED : 0))],
     [
       BulkRegister.INTERRUPT_STATUS,
-      word(
-        () => state.interruptStatus,
-        (value) => {
-          state.interruptStatus &= ~value
-        },
-      ),
+      {
+        ...word(
+          () => state.interruptStatus,
+          (value) => {
+            state.interruptStatus &= ~value
+          },
+        ),
+        clears: true,
+      },
     ],
     [
       BulkRegister.INTERRUPT_MASK,
@@ -176,6 +211,6 @@ function ringBytes(
 function outside(action: string, index: number, offset: number, byteLength: number): VfioError {
   return new VfioError(
     'EINVAL',
-    `Cannot ${action} region ${index}: ${byteLength} bytes at 0x${offset.toString(16)} are no register, use its offset and size`,
+    `Cannot ${action} region ${index}: ${byteLength} bytes at 0x${offset.toString(16)} lie outside it, use region 0 or 1 and stay inside`,
   )
 }

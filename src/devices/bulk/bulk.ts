@@ -13,7 +13,7 @@ import { type DefinedDevice, defineDevice } from '../../driver/index.ts'
 import type { Engine } from '../../engine/index.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
 import type { SessionEnd } from '../../session/session-end.ts'
-import { DeviceState } from '../../uapi/index.ts'
+import type { DeviceState } from '../../uapi/index.ts'
 import { BulkClock } from './bulk-clock.ts'
 import { bulkRegions } from './bulk-registers.ts'
 import { BULK_STATE, type BulkSchema } from './bulk-state.ts'
@@ -81,7 +81,6 @@ class Bulk implements BulkDriver {
   readonly memory: BulkMemory
   readonly #device: DefinedDevice<BulkSchema, 'local'>
   readonly #clock: BulkClock
-  #state: DeviceState = DeviceState.RUNNING
   #interrupts = 0
 
   constructor(options: BulkOptions) {
@@ -121,10 +120,7 @@ class Bulk implements BulkDriver {
     this.memory = {
       byteLength: memoryBytes,
       read: (offset, dst) => region().read(offset, dst),
-      write: (offset, src) => {
-        this.#checkWritable()
-        region().write(offset, src)
-      },
+      write: (offset, src) => region().write(offset, src),
     }
   }
 
@@ -148,9 +144,8 @@ class Bulk implements BulkDriver {
     return this.#interrupts
   }
 
-  async open(): Promise<void> {
-    await this.#device.open?.()
-    this.#state = DeviceState.RUNNING
+  open(): Awaitable<void> {
+    return this.#device.open?.()
   }
 
   async close(): Promise<void> {
@@ -158,37 +153,19 @@ class Bulk implements BulkDriver {
     await this.#device.close?.()
   }
 
-  async transition(
+  transition(
     from: DeviceState,
     to: DeviceState,
     options: { signal: AbortSignal },
-  ): Promise<void | SessionEnd> {
-    // From the first step into RESUMING on, the memory belongs to the stream.
-    this.#state = to === DeviceState.RESUMING ? to : from
-    try {
-      const end = await this.#device.transition(from, to, options)
-      this.#state = to
-      return end
-    } catch (error) {
-      this.#state = from
-      throw error
-    }
+  ): Awaitable<void | SessionEnd> {
+    return this.#device.transition(from, to, options)
   }
 
   stopCopyLength(): Awaitable<number> {
     return this.#device.stopCopyLength()
   }
 
-  async reset(): Promise<void> {
-    await this.#device.reset()
-    this.#state = DeviceState.RUNNING
-  }
-
-  #checkWritable(): void {
-    if (this.#state !== DeviceState.STOP_COPY && this.#state !== DeviceState.RESUMING) return
-    throw new VfioError(
-      'EBUSY',
-      'Cannot write device memory: a data session owns it, leave STOP_COPY or RESUMING first',
-    )
+  reset(): Awaitable<void> {
+    return this.#device.reset()
   }
 }
