@@ -129,8 +129,11 @@ async function startLogging({ core, memory, payload }: FeatureCall): Promise<voi
   try {
     DmaLoggingControl.encodeInto(memory, payload, { ...control, pageSize })
   } catch (error) {
-    // The caller cannot know that logging is on. A failure to stop it is the smaller news.
-    await core.stopLogging().catch(() => undefined)
+    try {
+      await core.stopLogging()
+    } catch {
+      // The caller's fault comes first: it does not know that logging was on.
+    }
     throw error
   }
 }

@@ -48,6 +48,12 @@ export function saveStream(life: SessionLife, side: SaveSide): ReadableStream<Ui
 export function resumeStream(life: SessionLife, side: ResumeSide): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
     async write(chunk) {
+      // Nothing checks types on the way through a pipe, and a string has a length, too.
+      if (!ArrayBuffer.isView(chunk) || chunk.BYTES_PER_ELEMENT !== 1) {
+        throw new VfioError('EINVAL', 'Cannot write: the chunk is no Uint8Array, encode it first', {
+          syscall: 'write',
+        })
+      }
       await whenReady(life, () => side.write(chunk))
     },
     abort: () => life.close(),

@@ -1,6 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DIRTY_LOG_MAX_PAGES, DirtyLog } from '../../../src/device/dirty-log.ts'
+import {
+  DIRTY_LOG_MAX_PAGES,
+  DIRTY_LOG_MAX_PAGE_SIZE,
+  DIRTY_LOG_MIN_PAGE_SIZE,
+  DirtyLog,
+} from '../../../src/device/dirty-log.ts'
 import type { DmaRange } from '../../../src/device/driver.ts'
 import { outcome } from '../../support/vfio-error.ts'
 
@@ -79,11 +84,11 @@ describe('DirtyLog', () => {
   })
 
   it.each([
-    [512n, 4096n],
+    [512n, DIRTY_LOG_MIN_PAGE_SIZE],
     [4096n, 4096n],
     [65_536n, 65_536n],
     [2_097_152n, 2_097_152n],
-    [1_073_741_824n, 2_097_152n],
+    [1_073_741_824n, DIRTY_LOG_MAX_PAGE_SIZE],
   ])('A.6 a page size hint of %i is clamped to %i', (hint, used) => {
     expect(new DirtyLog().start([{ iova: 0n, length: hint }], hint)).toBe(used)
   })

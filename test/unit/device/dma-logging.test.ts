@@ -57,6 +57,10 @@ function stop(device: VfioDevice): Promise<string> {
   return codeOf(() => feature(device, featureMemory(7 | SET, 8)))
 }
 
+function broken(): never {
+  throw new Error('broken')
+}
+
 /** Dirty pages of a report through bytes, as bit numbers. */
 async function report(device: VfioDevice, range: Range, pageSize = 4096n): Promise<number[]> {
   const memory = reportMemory(range, pageSize)
@@ -165,6 +169,22 @@ describe('DMA_LOGGING_START', () => {
       expect(await codeOf(() => call)).toBe('EFAULT')
       expect(calls).toEqual(['stop'])
     }
+  })
+
+  it('A.6 step 5: a write-back fault is EFAULT also when the device is closed meanwhile', async () => {
+    const gate = deferred()
+    const { device } = await open({
+      start: () => gate.promise.then(() => 4096n),
+      stop: () => {},
+      report: () => {},
+    })
+    const memory = startMemory(4096n, [[0n, 4096n]])
+    const call = feature(device, memory)
+    const close = device.close()
+    detach(memory)
+    gate.resolve()
+    expect(await codeOf(() => call)).toBe('EFAULT')
+    await close
   })
 
   it('A.6 ranges are read before the promise is returned', async () => {
@@ -304,9 +324,6 @@ describe('driver rules, column "suggested"', () => {
   })
 
   it('A.6 a broken tracker is EIO', async () => {
-    const broken = (): never => {
-      throw new Error('broken')
-    }
     const { device } = await open({ start: broken, stop: broken, report: broken })
     expect(await start(device, 4096n, [[0n, 4096n]])).toBe('EIO')
     expect(await stop(device)).toBe('EIO')

@@ -18,7 +18,12 @@ function plainDevice(): Promise<VfioDevice> {
 }
 
 /** The errno name of one call with a fresh header. */
-async function call(device: VfioDevice, flags: number, argsz: number, byteLength?: number): Promise<string> {
+async function callWith(
+  device: VfioDevice,
+  flags: number,
+  argsz: number,
+  byteLength?: number,
+): Promise<string> {
   return codeOf(() => feature(device, featureMemory(flags, argsz, byteLength)))
 }
 
@@ -43,7 +48,7 @@ describe('A.1 matrix through VfioDevice.ioctl', () => {
     [1, 2, 9].map((index, i) => ({ name, flags, argsz, index, expected: results[i]! })),
   )
   it.each(cells)('A.1 feature $index with $name is $expected', async ({ flags, argsz, index, expected }) => {
-    expect(await call(await fullDevice(), index | flags, argsz)).toBe(expected)
+    expect(await callWith(await fullDevice(), index | flags, argsz)).toBe(expected)
   })
 
   it('A.1 feature 2 with SET, argsz 16 is the transition', async () => {
@@ -59,7 +64,7 @@ describe('A.1 matrix through VfioDevice.ioctl', () => {
     async (index) => {
       const device = await plainDevice()
       for (const ops of [0, GET, SET, PROBE, PROBE | GET, PROBE | SET, PROBE | GET | SET]) {
-        expect(await call(device, index | ops, 8)).toBe('ENOTTY')
+        expect(await callWith(device, index | ops, 8)).toBe('ENOTTY')
       }
     },
   )
@@ -68,8 +73,8 @@ describe('A.1 matrix through VfioDevice.ioctl', () => {
     'A.1 feature %i on a device without migration is EINVAL for GET+SET and for bit 19',
     async (index) => {
       const device = await plainDevice()
-      expect(await call(device, index | GET | SET, 16)).toBe('EINVAL')
-      expect(await call(device, index | GET | BIT19, 16)).toBe('EINVAL')
+      expect(await callWith(device, index | GET | SET, 16)).toBe('EINVAL')
+      expect(await callWith(device, index | GET | BIT19, 16)).toBe('EINVAL')
     },
   )
 
@@ -78,7 +83,7 @@ describe('A.1 matrix through VfioDevice.ioctl', () => {
     async (index) => {
       const device = await VfioDevice.open(new ScriptedDriver())
       for (const ops of [0, GET, SET, PROBE, PROBE | GET | SET]) {
-        expect(await call(device, index | ops, 8)).toBe('ENOTTY')
+        expect(await callWith(device, index | ops, 8)).toBe('ENOTTY')
       }
     },
   )
@@ -94,12 +99,12 @@ describe('A.1 features 6, 7, 8 and 12', () => {
 
   it.each(OPS)('A.1 feature %i allows one operation and probes it', async (index, allowed, other) => {
     const device = await fullDevice()
-    expect(await call(device, index | other, 64)).toBe('EINVAL')
-    expect(await call(device, index | PROBE | other, 64)).toBe('EINVAL')
-    expect(await call(device, index | PROBE | GET | SET, 64)).toBe('EINVAL')
-    expect(await call(device, index, 64)).toBe('EINVAL')
-    expect(await call(device, index | PROBE, 8)).toBe('ok')
-    expect(await call(device, index | PROBE | allowed, 8)).toBe('ok')
+    expect(await callWith(device, index | other, 64)).toBe('EINVAL')
+    expect(await callWith(device, index | PROBE | other, 64)).toBe('EINVAL')
+    expect(await callWith(device, index | PROBE | GET | SET, 64)).toBe('EINVAL')
+    expect(await callWith(device, index, 64)).toBe('EINVAL')
+    expect(await callWith(device, index | PROBE, 8)).toBe('ok')
+    expect(await callWith(device, index | PROBE | allowed, 8)).toBe('ok')
   })
 
   it.each([
@@ -108,13 +113,13 @@ describe('A.1 features 6, 7, 8 and 12', () => {
     [8, GET, 39],
     [12, SET, 7],
   ])('A.1 feature %i with argsz one too small is EINVAL', async (index, op, argsz) => {
-    expect(await call(await fullDevice(), index | op, argsz)).toBe('EINVAL')
+    expect(await callWith(await fullDevice(), index | op, argsz)).toBe('EINVAL')
   })
 
   it('A.1 features 7 and 12 have no payload: 8 bytes of memory are enough, more are ignored', async () => {
     const device = await fullDevice()
-    expect(await call(device, 7 | SET, 8, 8)).toBe('ok')
-    expect(await call(device, 12 | SET, 8, 8)).toBe('ok')
+    expect(await callWith(device, 7 | SET, 8, 8)).toBe('ok')
+    expect(await callWith(device, 12 | SET, 8, 8)).toBe('ok')
     const memory = featureMemory(12 | SET, 64).fill(0xee, 8)
     expect(await codeOf(() => feature(device, memory))).toBe('ok')
     expect(memory.subarray(8).every((byte) => byte === 0xee)).toBe(true)
@@ -123,13 +128,13 @@ describe('A.1 features 6, 7, 8 and 12', () => {
   it.each([0, 1, 3])('A.1 feature 12 with flags %i is EINVAL, not ENOTTY, PROBE too', async (flags) => {
     const device = await VfioDevice.open(new ScriptedDriver({ flags }))
     for (const ops of [0, GET, SET, PROBE, PROBE | SET])
-      expect(await call(device, 12 | ops, 8)).toBe('EINVAL')
+      expect(await callWith(device, 12 | ops, 8)).toBe('EINVAL')
     expect(await codeOf(() => device.enablePrecopyInfoV2())).toBe('EINVAL')
   })
 
   it.each([5, 7])('A.1 feature 12 with flags %i is accepted', async (flags) => {
     const device = await VfioDevice.open(new ScriptedDriver({ flags }))
-    expect(await call(device, 12 | SET, 8)).toBe('ok')
+    expect(await callWith(device, 12 | SET, 8)).toBe('ok')
   })
 })
 
@@ -146,15 +151,15 @@ describe('A.1 entry order', () => {
 
   it('A.1 steps 4 to 6 come before the feature index', async () => {
     const device = await fullDevice()
-    expect(await call(device, 0xfff0 | GET, 7)).toBe('EINVAL')
-    expect(await call(device, 0xfff0 | BIT19, 16)).toBe('EINVAL')
-    expect(await call(device, 0xfff0 | GET | SET, 16)).toBe('EINVAL')
-    expect(await call(device, 0xfff0 | GET | SET | PROBE, 16)).toBe('ENOTTY')
+    expect(await callWith(device, 0xfff0 | GET, 7)).toBe('EINVAL')
+    expect(await callWith(device, 0xfff0 | BIT19, 16)).toBe('EINVAL')
+    expect(await callWith(device, 0xfff0 | GET | SET, 16)).toBe('EINVAL')
+    expect(await callWith(device, 0xfff0 | GET | SET | PROBE, 16)).toBe('ENOTTY')
   })
 
   it.each([0, 3, 4, 5, 10, 11, 13, 0xffff])('A.1 step 7: unknown feature %i is ENOTTY', async (index) => {
     const device = await fullDevice()
-    for (const ops of [0, GET, SET, PROBE]) expect(await call(device, index | ops, 8)).toBe('ENOTTY')
+    for (const ops of [0, GET, SET, PROBE]) expect(await callWith(device, index | ops, 8)).toBe('ENOTTY')
   })
 
   it('A.1 step f: a payload outside memory is EFAULT, after argsz was checked', async () => {
@@ -168,13 +173,13 @@ describe('A.1 entry order', () => {
       [9 | GET, 16, 15],
     ]
     for (const [flags, argsz, byteLength] of cells) {
-      expect(await call(device, flags, argsz, byteLength)).toBe('EFAULT')
-      expect(await call(device, flags, argsz - 1, byteLength)).toBe('EINVAL')
+      expect(await callWith(device, flags, argsz, byteLength)).toBe('EFAULT')
+      expect(await callWith(device, flags, argsz - 1, byteLength)).toBe('EINVAL')
     }
   })
 
   it('only bytes really moved are range-checked, never argsz', async () => {
-    expect(await call(await fullDevice(), 1 | GET, 0xffff_ffff, 16)).toBe('ok')
+    expect(await callWith(await fullDevice(), 1 | GET, 0xffff_ffff, 16)).toBe('ok')
   })
 
   it('B.1 unknown requests are ENOTTY', async () => {
@@ -214,10 +219,10 @@ describe('features 1 and 9 and VFIO_DEVICE_RESET', () => {
     const gate = deferred()
     driver.stopCopyLength = (() => gate.promise.then(() => 60)) as never
     const memory = featureMemory(9 | GET, 16)
-    const call = feature(device, memory)
+    const pending = feature(device, memory)
     detach(memory)
     gate.resolve()
-    expect(await codeOf(() => call)).toBe('EFAULT')
+    expect(await codeOf(() => pending)).toBe('EFAULT')
   })
 
   it('A.7 VFIO_DEVICE_RESET resets, without looking at memory', async () => {
@@ -233,9 +238,9 @@ describe('features 1 and 9 and VFIO_DEVICE_RESET', () => {
     const device = await fullDevice()
     const memory = featureMemory(2 | SET, 16, 16)
     memory[8] = DeviceState.STOP
-    const call = device.ioctl(VFIO_DEVICE_FEATURE, memory)
+    const pending = device.ioctl(VFIO_DEVICE_FEATURE, memory)
     memory.fill(0xff)
-    await call
+    await pending
     expect(await device.state()).toBe(DeviceState.STOP)
     expect([...memory.subarray(8)]).toEqual([DeviceState.STOP, 0, 0, 0, 0xff, 0xff, 0xff, 0xff])
   })

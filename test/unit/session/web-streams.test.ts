@@ -156,6 +156,16 @@ describe('DataSession.writable', () => {
     expect(await codeOf(() => ended.writer.write(Uint8Array.of(1)))).toBe('ENODEV')
   })
 
+  it.each(['text', new ArrayBuffer(4), new Uint16Array(2)])(
+    'refuses a chunk that is no bytes %#',
+    async (chunk) => {
+      const { writer, end } = resuming()
+      writer.closed.catch(() => {})
+      expect(await codeOf(() => writer.write(chunk as never))).toBe('EINVAL')
+      expect(end.writes).toBe(0)
+    },
+  )
+
   it('abort closes the session', async () => {
     const { session, writer } = resuming()
     writer.closed.catch(() => {})
