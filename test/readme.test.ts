@@ -1,0 +1,42 @@
+/** The README's examples, run as a reader would: pasted into a file of this package and started. */
+
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, describe, expect, it } from 'vitest'
+
+const root = new URL('..', import.meta.url).pathname
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const examples = [...readme.matchAll(/```js\n(.*?)```/gs)].map((match) => match[1] as string)
+// Inside the package, so that `import 'stopcopy'` means what `npm run build` made.
+const folder = mkdtempSync(join(root, 'build/readme-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function run(index: number): Promise<string> {
+  const file = join(folder, `example-${index}.mjs`)
+  writeFileSync(file, examples[index] as string)
+  const { stdout } = await promisify(execFile)(process.execPath, [file])
+  return stdout
+}
+
+describe('README examples', () => {
+  it('saves a device and restores it', async () => {
+    expect(await run(0)).toBe('b is in state 2\n')
+  })
+
+  it('defines a UART in under 60 lines whose FIFO survives the move', async () => {
+    expect((examples[1] as string).split('\n').length).toBeLessThan(60)
+    expect(await run(1)).toBe('h\ne\nl\nl\no\n')
+  })
+
+  it('runs the conformance suite on a device', async () => {
+    const lines = (await run(2)).trimEnd().split('\n')
+    expect(lines.length).toBeGreaterThan(50)
+    expect(lines.filter((line) => !line.startsWith('ok '))).toEqual([])
+  })
+
+  it('has no fourth example that nothing runs', () => {
+    expect(examples).toHaveLength(3)
+  })
+})
