@@ -1,0 +1,81 @@
+/**
+ * Device specs of the command line: `mtty[:ports=1|2]` and `bulk[:size=256MiB,seed=1]`.
+ *
+ * @module
+ */
+
+import { parseByteSize } from './byte-size.ts'
+import { parseInteger } from './words.ts'
+
+/** A UART card; `ports` only where the spec names them. */
+export interface MttySpec {
+  readonly type: 'mtty'
+  readonly ports?: 1 | 2
+}
+
+/** A device with a large memory; options only where the spec names them. */
+export interface BulkSpec {
+  readonly type: 'bulk'
+  /** Bytes of memory. */
+  readonly size?: number
+  /** Seed of the power-on memory. */
+  readonly seed?: number
+}
+
+/** What a spec says; what it leaves out comes from the stream, or from {@link BULK_DEFAULTS}. */
+export type DeviceSpec = MttySpec | BulkSpec
+
+/** A `save bulk` that says nothing: 256 MiB of pseudo-random memory. */
+export const BULK_DEFAULTS: { readonly size: number; readonly seed: number } = {
+  size: 256 * 1024 ** 2,
+  seed: 1,
+}
+
+/** For `--help`. */
+export const DEVICE_SPECS = 'mtty[:ports=1|2] or bulk[:size=256MiB,seed=1]'
+
+/**
+ * Reads a device spec.
+ *
+ * @throws RangeError for an unknown device or option, or a value out of range
+ */
+export function parseDeviceSpec(text: string): DeviceSpec {
+  const colon = text.indexOf(':')
+  const type = colon < 0 ? text : text.slice(0, colon)
+  const options = colon < 0 ? [] : parseOptions(text, text.slice(colon + 1))
+  if (type === 'mtty') return options.reduce<MttySpec>(withMttyOption, { type })
+  if (type === 'bulk') return options.reduce<BulkSpec>(withBulkOption, { type })
+  throw new RangeError(`Cannot read device "${text}": there is no device "${type}", use ${DEVICE_SPECS}`)
+}
+
+type Option = readonly [name: string, value: string]
+
+function parseOptions(text: string, list: string): Option[] {
+  const seen = new Set<string>()
+  return list.split(',').map((option) => {
+    const [name = '', value, ...rest] = option.split('=')
+    if (name === '' || value === undefined || value === '' || rest.length > 0)
+      throw new RangeError(`Cannot read device "${text}": "${option}" is no option, use ${DEVICE_SPECS}`)
+    if (seen.has(name)) throw new RangeError(`Cannot read device "${text}": ${name} comes twice, say it once`)
+    seen.add(name)
+    return [name, value]
+  })
+}
+
+function withMttyOption(spec: MttySpec, [name, value]: Option): MttySpec {
+  if (name !== 'ports') return unknownOption(spec.type, name)
+  if (value === '1' || value === '2') return { ...spec, ports: value === '1' ? 1 : 2 }
+  throw new RangeError(`Cannot read device mtty: ports is ${value}, use 1 or 2`)
+}
+
+function withBulkOption(spec: BulkSpec, [name, value]: Option): BulkSpec {
+  if (name === 'size') return { ...spec, size: parseByteSize(value) }
+  if (name !== 'seed') return unknownOption(spec.type, name)
+  const seed = parseInteger(value)
+  if (seed !== undefined && seed >= 0 && seed <= 0xffff_ffff) return { ...spec, seed }
+  throw new RangeError(`Cannot read device bulk: seed is ${value}, use 0 to 4294967295`)
+}
+
+function unknownOption(type: string, name: string): never {
+  throw new RangeError(`Cannot read device ${type}: it has no option "${name}", use ${DEVICE_SPECS}`)
+}
