@@ -1,0 +1,95 @@
+/**
+ * A driver's own stream, wrapped in the checked format as it is read.
+ *
+ * @module
+ */
+
+import type { DeviceIdentity } from '../device/driver.ts'
+import { VfioError } from '../errors.ts'
+import { END_PAYLOAD_BYTES, FRAME_BYTES, OpaqueWriter, SECTION_HEADER_BYTES } from '../format/index.ts'
+import type { MigrationSession } from '../session/migration-session.ts'
+import type { LeaseSession } from '../transport/index.ts'
+
+/** The saving session of an opaque device as leases of the checked stream; one frame is out at a time. */
+export class OpaqueLeases implements LeaseSession {
+  readonly #session: MigrationSession
+  readonly #writer: OpaqueWriter
+  readonly #queue: Uint8Array[]
+  readonly #openingBytes: number
+  #leasesOut = 0
+  #isOver = false
+
+  private constructor(session: MigrationSession, writer: OpaqueWriter) {
+    this.#session = session
+    this.#writer = writer
+    this.#queue = writer.begin()
+    this.#openingBytes = this.#queue.reduce((total, { length }) => total + length, 0)
+  }
+
+  /** Takes a frame of the default engine: ENOMEM when it has none. {@link dispose} gives it back. */
+  static async open(session: MigrationSession, identity: DeviceIdentity): Promise<OpaqueLeases> {
+    const { type, version, configuration = {} } = identity
+    const writer = await OpaqueWriter.open({ type, version, configuration })
+    try {
+      return new OpaqueLeases(session, writer)
+    } catch (error) {
+      writer.dispose()
+      throw error
+    }
+  }
+
+  get ended(): AbortSignal {
+    return this.#session.ended
+  }
+
+  /** Bytes of the checked stream that holds `byteLength` bytes of the driver's, when frames are full. */
+  wrappedBytes(byteLength: number): number {
+    const sections = Math.ceil(byteLength / FRAME_BYTES)
+    return this.#openingBytes + sections * SECTION_HEADER_BYTES + byteLength + END_BYTES
+  }
+
+  /** @throws {@link VfioError} EAGAIN while the frame is out; else as the session's `read` */
+  async lease(maxBytes: number): Promise<Uint8Array> {
+    if (this.#queue.length === 0 && !this.#isOver) await this.#fill()
+    const next = this.#queue[0]
+    if (next === undefined) return new Uint8Array(0)
+    const bytes = next.subarray(0, maxBytes)
+    if (bytes.length === next.length) this.#queue.shift()
+    else this.#queue[0] = next.subarray(maxBytes)
+    this.#leasesOut++
+    return bytes
+  }
+
+  release(): void {
+    this.#leasesOut--
+  }
+
+  ready(events: number, options?: { signal?: AbortSignal }): Promise<number> {
+    return this.#session.ready(events, options)
+  }
+
+  /** Gives the frame back. */
+  dispose(): void {
+    this.#writer.dispose()
+  }
+
+  async #fill(): Promise<void> {
+    if (this.#leasesOut > 0) throw new VfioError('EAGAIN', 'Cannot lease: the frame is out, release it')
+    const { frame } = this.#writer
+    let filled = 0
+    while (filled < frame.length && !this.#isOver) {
+      try {
+        const byteLength = await this.#session.read(frame.subarray(filled))
+        filled += byteLength
+        this.#isOver = byteLength === 0
+      } catch (error) {
+        if (filled === 0 || !VfioError.is(error, 'EAGAIN')) throw error
+        break
+      }
+    }
+    if (filled > 0) this.#queue.push(...this.#writer.section(filled))
+    if (this.#isOver) this.#queue.push(this.#writer.end())
+  }
+}
+
+const END_BYTES = SECTION_HEADER_BYTES + END_PAYLOAD_BYTES

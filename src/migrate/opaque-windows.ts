@@ -1,0 +1,126 @@
+/**
+ * The checked stream of an opaque device, unwrapped: the driver gets only bytes that were verified.
+ *
+ * @module
+ */
+
+import type { DeviceIdentity } from '../device/driver.ts'
+import { VfioError } from '../errors.ts'
+import {
+  type Configuration,
+  configurationDifference,
+  openReader,
+  type SectionHeader,
+  StreamFault,
+  type StreamHandler,
+  type StreamHeader,
+  type StreamReader,
+  Tag,
+} from '../format/index.ts'
+import type { MigrationSession } from '../session/migration-session.ts'
+import type { WindowSession } from '../transport/index.ts'
+import { POLLOUT } from '../uapi/poll.ts'
+
+/** A resuming session of an opaque device as windows for the checked stream. */
+export class OpaqueWindows implements WindowSession, StreamHandler {
+  readonly #session: MigrationSession
+  readonly #identity: DeviceIdentity
+  #reader: StreamReader | undefined
+  #bytes: Uint8Array = new Uint8Array(0)
+  /** A verified payload the driver has not got yet; stays where it is until the next one begins. */
+  #verified: Uint8Array | undefined
+
+  private constructor(session: MigrationSession, identity: DeviceIdentity) {
+    this.#session = session
+    this.#identity = identity
+  }
+
+  /** Takes memory of the default engine: ENOMEM when it has none. {@link dispose} gives it back. */
+  static async open(session: MigrationSession, identity: DeviceIdentity): Promise<OpaqueWindows> {
+    const windows = new OpaqueWindows(session, identity)
+    const { reader, bytes } = await openReader(windows)
+    windows.#reader = reader
+    windows.#bytes = bytes
+    return windows
+  }
+
+  get ended(): AbortSignal {
+    return this.#session.ended
+  }
+
+  window(maxBytes: number): Uint8Array {
+    return this.#open.window(maxBytes)
+  }
+
+  /** @throws {@link VfioError} what is wrong with the stream, or as the session's `write` */
+  commit(byteLength: number): void | Promise<void> {
+    this.#open.commit(byteLength)
+    if (this.#verified === undefined) return undefined
+    const verified = this.#verified
+    this.#verified = undefined
+    return this.#write(verified)
+  }
+
+  /** @throws {@link VfioError} EINVAL when the stream is incomplete */
+  finish(): void {
+    this.#open.finish()
+  }
+
+  /** Gives the memory back. */
+  dispose(): void {
+    this.#open.dispose()
+  }
+
+  header(header: StreamHeader): void {
+    const { type, version } = this.#identity
+    const { deviceType, deviceVersion, opaque } = header
+    if (deviceType !== type) {
+      throw new StreamFault(
+        'EINVAL',
+        `it holds a "${deviceType}", this device is a "${type}"`,
+        'restore it to a device of that type',
+      )
+    }
+    if (!opaque) {
+      throw new StreamFault(
+        'EINVAL',
+        'it holds checked state and pages, this device loads a stream of its own',
+        'restore it to the kind of device it was saved from',
+      )
+    }
+    if (deviceVersion < 1 || deviceVersion > version) {
+      throw new StreamFault(
+        'EOPNOTSUPP',
+        `device version ${deviceVersion} is not one of 1 to ${version} that this device loads`,
+        'use a newer release of the device',
+      )
+    }
+  }
+
+  configuration(configuration: Configuration): void {
+    const difference = configurationDifference(this.#identity.configuration ?? {}, configuration)
+    if (difference === undefined) return
+    throw new StreamFault('EINVAL', difference, 'open the device with the same options')
+  }
+
+  payload(section: SectionHeader, pointer: number): void {
+    if (section.tag === Tag.OPAQUE) {
+      this.#verified = this.#bytes.subarray(pointer, pointer + section.payloadBytes)
+    }
+  }
+
+  get #open(): StreamReader {
+    return this.#reader as StreamReader
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      try {
+        at += await this.#session.write(bytes.subarray(at))
+      } catch (error) {
+        if (!VfioError.is(error, 'EAGAIN')) throw error
+        await this.#session.ready(POLLOUT)
+      }
+    }
+  }
+}
