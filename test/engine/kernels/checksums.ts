@@ -46,6 +46,15 @@ export function checksumCases(engineOf: () => Engine): void {
     expect(wrong).toEqual([])
   })
 
+  test('XXH3-64 carries out of a low half whose sum is exactly 2^32', async () => {
+    // Lane 0 starts as 0xc2b2ae3d; its own data equals the secret, so only its neighbour's data is added.
+    const bytes = new Uint8Array(256)
+    bytes.set([0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe])
+    new DataView(bytes.buffer).setUint32(8, 2 ** 32 - 0xc2b2ae3d, true)
+    const hasher = await createXXHash3()
+    expect(xxh3(place(engine, bytes), bytes.length)).toBe(hasher.init().update(bytes).digest())
+  })
+
   test('XXH3-64 of nothing is the published constant, and the seed defaults to 0', () => {
     expect(xxh3(src, 0)).toBe('2d06800538d394c2')
     expect(xxh3(src, 100)).toBe(xxh3(src, 100, 0, 0))
