@@ -174,6 +174,8 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   async #powerOnContent(): Promise<void> {
     const { engine } = this
     let sincePause = 0
+    // Clearing pauses; what is written meanwhile must not survive it.
+    for (const region of this.#regions) region.frozen = true
     for (const region of this.#regions)
       for (let at = 0; at < region.byteLength; at += CLEAR_SLICE_BYTES) {
         const byteLength = Math.min(CLEAR_SLICE_BYTES, region.byteLength - at)
@@ -183,6 +185,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
         sincePause = 0
         await new Promise((resolve) => setTimeout(resolve))
       }
+    for (const region of this.#regions) region.frozen = false
     engine.bytes.fill(0, this.#live, this.#live + this.#blueprint.layout.liveBytes)
     await this.#initialize()
   }
