@@ -14,6 +14,9 @@ import { Mismatch } from './expectation.ts'
 /** One size: large enough that a stream takes few calls. */
 const WHOLE_PIECES: readonly number[] = [65536]
 
+/** A stream with no end must fail a case, not hang it. Whole pieces read 16 GiB with as many. */
+const MAX_READS = 2 ** 18
+
 /** Odd sizes, used round robin: below, across and above every header of a stream. */
 export const ODD_PIECES: readonly number[] = [1, 2, 3, 5, 7, 13, 61, 4093, 30011]
 /** Other odd sizes, so that a restore never repeats the cuts of the save. */
@@ -37,12 +40,14 @@ export async function readToEnd(
   pieces: readonly number[] = WHOLE_PIECES,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
-  for (let turn = 0; ; turn++) {
+  for (let turn = 0; turn < MAX_READS; turn++) {
     const dst = new Uint8Array(pieces[turn % pieces.length] ?? 1)
     const byteLength = await retry(session, POLLIN, () => session.read(dst))
     if (byteLength === 0) return concatenate(chunks)
-    chunks.push(dst.subarray(0, byteLength))
+    // Copied, so that a short read does not hold a whole buffer.
+    chunks.push(dst.slice(0, byteLength))
   }
+  throw new Mismatch(`reads in STOP_COPY: expected the end of the stream, got ${MAX_READS} reads without it`)
 }
 
 /** Reads up to `byteLength` bytes of a session in STOP_COPY. */
@@ -73,7 +78,7 @@ export async function readToIdle(session: MigrationSession, limitBytes: number):
     try {
       const byteLength = await retry(session, POLLIN, () => session.read(dst))
       if (byteLength === 0) return { stream: concatenate(chunks), end: 'zero' }
-      chunks.push(dst.subarray(0, byteLength))
+      chunks.push(dst.slice(0, byteLength))
       total += byteLength
     } catch (error) {
       if (!VfioError.is(error, 'ENOMSG')) throw error

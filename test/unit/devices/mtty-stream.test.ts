@@ -1,5 +1,6 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { VfioDevice } from '../../../src/device/vfio-device.ts'
 import { createMtty, MTTY_PCI } from '../../../src/devices/mtty/mtty.ts'
 import { configurationFingerprint } from '../../../src/driver/configuration.ts'
 import { VfioError } from '../../../src/errors.ts'
@@ -193,7 +194,7 @@ describe.each(PROFILES)('B.3 stream of an mtty, profile %s', (profile) => {
     playRecordedScenario(device)
     await device.setState(STOP_COPY)
     await device.close()
-    const { VfioDevice } = await import('../../../src/device/vfio-device.ts')
+
     const again = await VfioDevice.open(mtty)
     expect(await again.state()).toBe(RUNNING)
     expect(await save(again)).toEqual(goldenStream('linux-6.12-recorded'))
