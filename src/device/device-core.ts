@@ -23,6 +23,7 @@ export class DeviceCore {
   readonly capabilities: FeatureCapabilities
   readonly #walk: StateWalk
   readonly #lock: StateLock
+  /** Lives as long as the open device: the opt-in ends with the close. */
   #precopyInfoV2 = false
   /** Calls are refused from here on... */
   #closing = false
@@ -134,7 +135,6 @@ export class DeviceCore {
     return this.#lock.run(async () => {
       this.#closed = true
       this.#walk.endSession('the device was closed')
-      this.#precopyInfoV2 = false
       try {
         // The core keeps no "is logging" flag (facts A.6): stopping what is stopped is no error.
         await attempt('stop DMA logging', () => this.driver.dirtyLog?.stop())

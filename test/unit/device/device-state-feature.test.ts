@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { VfioError } from '../../../src/errors.ts'
 import { FdTable } from '../../../src/device/fd-table.ts'
 import { VfioDevice } from '../../../src/device/vfio-device.ts'
+import type { DataSession } from '../../../src/session/data-session.ts'
+import type { SessionHandle } from '../../../src/session/open-session.ts'
 import { DeviceState } from '../../../src/uapi/state.ts'
 import { GET, detach, feature, featureMemory, migState, setStateMemory } from '../../support/feature-call.ts'
 import { bytes, hex } from '../../support/hex.ts'
@@ -22,6 +24,18 @@ describe('MIG_DEVICE_STATE GET', () => {
     const memory = featureMemory(2 | GET, 16)
     await feature(device, memory)
     expect(migState(memory)).toEqual({ state: STOP_COPY, fd: -1 })
+  })
+})
+
+describe('MIG_DEVICE_STATE GET of a payload outside memory', () => {
+  it('A.1 step f: is EFAULT at once, not after the call under way', async () => {
+    const { device, driver } = await open()
+    const gate = deferred()
+    driver.onArc = () => gate.promise
+    const call = device.setState(STOP)
+    expect(await codeOf(() => feature(device, featureMemory(2 | GET, 16, 15)))).toBe('EFAULT')
+    gate.resolve()
+    await call
   })
 })
 
@@ -99,6 +113,19 @@ describe('MIG_DEVICE_STATE SET, three outcomes', () => {
     const again = setStateMemory(STOP_COPY)
     await feature(device, again)
     expect(migState(again).fd).toBe(3)
+  })
+
+  it('A.2 a session whose number cannot be published is closed', async () => {
+    let session: DataSession | undefined
+    class FullTable extends FdTable {
+      override install(_fd: number, handle: SessionHandle): void {
+        session = handle.session
+        throw new VfioError('ENFILE', 'Cannot install the fd: the system has no more')
+      }
+    }
+    const { device } = await open({ fds: new FullTable() })
+    expect(await codeOf(() => feature(device, setStateMemory(STOP_COPY)))).toBe('ENFILE')
+    expect([session!.closed, session!.ended.aborted]).toEqual([true, false])
   })
 
   it('A.2 EFAULT at fd return: the state has changed and no fd number leaks', async () => {

@@ -97,6 +97,15 @@ describe('VfioDevice.close', () => {
     expect(driver.calls.at(-1)).toBe('close')
   })
 
+  it('A.7 a session of a device closed in RUNNING is ENODEV, for the precopy ioctl too', async () => {
+    const device = await VfioDevice.open(new ScriptedDriver())
+    const session = (await device.setState(DeviceState.PRE_COPY))!
+    await device.setState(DeviceState.RUNNING)
+    expect(await codeOf(() => session.precopyInfo())).toBe('EINVAL')
+    await device.close()
+    expect(await codeOf(() => session.precopyInfo())).toBe('ENODEV')
+  })
+
   it('later calls are EBADF', async () => {
     const device = await VfioDevice.open(new ScriptedDriver({ dirtyLog: new DirtyLog() }))
     await device.close()
