@@ -64,7 +64,7 @@ const SURPLUS_BYTES = 16
 
 type Phase = 'header' | 'section' | 'payload' | 'ended'
 
-/** One stream being read; holds 272 bytes of engine memory and a buffer for payloads it places itself. */
+/** One stream being read; holds 256 bytes of engine memory and a buffer for payloads it places itself. */
 export class StreamReader {
   readonly #engine: Engine
   readonly #handler: StreamHandler
@@ -87,7 +87,7 @@ export class StreamReader {
   #failure: VfioError | undefined
 
   /**
-   * Takes 272 bytes from the engine: ENOMEM when it has none. With `verifyPayloads: false`
+   * Takes 256 bytes from the engine: ENOMEM when it has none. With `verifyPayloads: false`
    * only headers are verified and payloads are passed over (`inspect`).
    */
   constructor(engine: Engine, handler: StreamHandler, options: { verifyPayloads?: boolean } = {}) {
