@@ -27,6 +27,7 @@ export {
 export { type Awaitable, Errno, type ErrnoName, VfioError, type VfioErrorOptions } from './errors.ts'
 export { type Arc, arcs, nextState, transitionPath } from './fsm/index.ts'
 export { DataSession } from './session/data-session.ts'
+export { STREAM_CHUNK_BYTES, STREAM_HELD_BYTES } from './session/web-streams.ts'
 export type { MigrationSession } from './session/migration-session.ts'
 export type { PrecopyInfo, ResumeEnd, SaveEnd, SessionEnd } from './session/session-end.ts'
 export type { ByteDuplex, ByteSink, ByteSource } from './transport/byte-stream.ts'

@@ -8,7 +8,7 @@
  */
 
 import { DeviceState, deviceStateName } from '../uapi/state.ts'
-import type { ConformanceNeed } from './conformance-case.ts'
+import type { ConformanceNeed } from './needs.ts'
 
 /** By capability flags: eight groups (current state), eight digits (target): the next state, 0 is EINVAL. */
 const NEXT_STATES: Readonly<Record<number, string>> = {

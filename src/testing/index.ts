@@ -4,7 +4,8 @@
  * @module
  */
 
-export { conformance, missingNeeds } from './conformance.ts'
-export type { ConformanceCase, ConformanceNeed, ConformanceOptions } from './conformance-case.ts'
+export { conformance } from './conformance.ts'
+export type { ConformanceCase, ConformanceOptions } from './conformance-case.ts'
 export { FaultyDevice } from './faulty-device.ts'
 export type { ArcName, Faults, StateName } from './faulty-device.ts'
+export { type ConformanceNeed, missingNeeds } from './needs.ts'

@@ -1,0 +1,31 @@
+import { describe, it } from 'vitest'
+import { BulkRegister, createBulk } from '../../src/devices/index.ts'
+import { array, type Driver, defineDevice, u8, VfioDevice } from '../../src/index.ts'
+import { conformance } from '../../src/testing/index.ts'
+
+function conforms(name: string, driver: () => Driver, scratch?: { index: number; offset: number }): void {
+  const create = (): Promise<VfioDevice> => VfioDevice.open(driver())
+  describe(name, () => {
+    for (const test of conformance(create, { driver, watchMs: 2, ...(scratch && { scratch }) }))
+      it(`${test.name}: ${test.rule}`, () => test.run())
+  })
+}
+
+const mask = { index: 0, offset: BulkRegister.RATE }
+conforms('bulk, idle', () => createBulk({ memoryBytes: 65_537, seed: 1 }), mask)
+conforms(
+  'bulk, working',
+  () => createBulk({ memoryBytes: 1_000_001, workload: { pagesPerSecond: 20_000 } }),
+  mask,
+)
+conforms('bulk without memory', () => createBulk({ memoryBytes: 0 }), mask)
+for (const flags of [1, 3, 5])
+  conforms(`a defined device with flags ${flags}`, () =>
+    defineDevice({
+      type: 'defined',
+      version: 1,
+      flags,
+      state: { registers: array(u8({ default: 3 }), 16) },
+      memory: { local: { byteLength: 10_000 } },
+    }),
+  )
