@@ -73,7 +73,7 @@ export function buildStream(stream: CraftedStream): Uint8Array {
     checksum,
   )
   const parts = [header]
-  let digest = header.slice(120)
+  let digest: Uint8Array = header.slice(120)
   let sequence = 0
   let payloadBytes = 0
   const sections: CraftedSection[] = config === undefined ? [] : [{ tag: TAG.CONFIG, payload: config }]

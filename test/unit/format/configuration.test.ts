@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeConfiguration } from '../../../src/format/configuration.ts'
 import {
@@ -58,7 +58,7 @@ describe('encodeConfiguration', () => {
       fc.property(fc.array(fc.tuple(name, value), { maxLength: 10 }), (entries) => {
         const configuration = Object.fromEntries(entries)
         const decoded = decodeConfiguration(encodeConfiguration(configuration))
-        expect(Object.entries(decoded).sort()).toEqual(Object.entries(configuration).sort())
+        expect(new Map(Object.entries(decoded))).toEqual(new Map(Object.entries(configuration)))
         expect(configurationDifference(configuration, decoded)).toBeUndefined()
         expect(configurationFingerprint(decoded)).toEqual(configurationFingerprint(configuration))
       }),

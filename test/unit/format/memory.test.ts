@@ -35,12 +35,12 @@ it('a reader holds 256 bytes and at most one payload of its own', () => {
   const before = testEngine.allocatedBytes
   const { reader } = openRecorder()
   expect(testEngine.allocatedBytes - before).toBe(256)
-  const optional = (byteLength: number): { tag: number; flags: number; payload: Uint8Array } => ({
+  const sections = [1, 1000, 10, 1024 * 1024, 5].map((byteLength) => ({
     tag: 100,
     flags: 0,
     payload: new Uint8Array(byteLength),
-  })
-  reader.write(smallStream({ sections: [1, 1000, 10, 1024 * 1024, 5].map(optional), end: null }))
+  }))
+  reader.write(smallStream({ sections, end: null }))
   expect(testEngine.allocatedBytes - before).toBe(256 + 1024 * 1024)
   reader.dispose()
   expect(testEngine.allocatedBytes).toBe(before)

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { StreamReader } from '../../../src/format/index.ts'
 import { openRecorder, readStream, smallStream, type StreamRecorder } from './stream-recorder.ts'
