@@ -1,0 +1,10 @@
+/**
+ * `stopcopy/node`: files and Node streams as transports.
+ *
+ * @module
+ */
+
+export { type FileSink, fileSink } from './file-sink.ts'
+export { type FileSource, fileSource, READ_AHEAD_BYTES } from './file-source.ts'
+export { nodeReadable } from './node-readable.ts'
+export { nodeWritable } from './node-writable.ts'
