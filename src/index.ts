@@ -26,9 +26,38 @@ export {
 } from './engine/index.ts'
 export { type Awaitable, Errno, type ErrnoName, VfioError, type VfioErrorOptions } from './errors.ts'
 export { type Arc, arcs, nextState, transitionPath } from './fsm/index.ts'
+export {
+  inspect,
+  LISTED_SECTIONS,
+  type Owner,
+  type Prelude,
+  readPrelude,
+  type RegionReport,
+  restore,
+  type RestoreOptions,
+  type RestoreReport,
+  save,
+  type SaveOptions,
+  type SaveReport,
+  type SectionReport,
+  type StreamReport,
+  type SurveyOptions,
+  type TagReport,
+  type TransferReport,
+  verify,
+} from './migrate/index.ts'
 export { DataSession } from './session/data-session.ts'
 export { STREAM_CHUNK_BYTES, STREAM_HELD_BYTES } from './session/web-streams.ts'
 export type { MigrationSession } from './session/migration-session.ts'
 export type { PrecopyInfo, ResumeEnd, SaveEnd, SessionEnd } from './session/session-end.ts'
-export type { ByteDuplex, ByteSink, ByteSource } from './transport/byte-stream.ts'
+export {
+  type ByteDuplex,
+  type ByteSink,
+  type ByteSource,
+  MEMORY_PAIR_BYTES,
+  memoryPair,
+  type SinkLike,
+  type SourceLike,
+  type TransferProgress,
+} from './transport/index.ts'
 export { DeviceState, MigrationFlag } from './uapi/state.ts'
