@@ -12,34 +12,39 @@ import type { LeaseSession } from '../transport/index.ts'
 
 /** The saving session of an opaque device as leases of the checked stream; one frame is out at a time. */
 export class OpaqueLeases implements LeaseSession {
-  readonly #session: MigrationSession
   readonly #writer: OpaqueWriter
   readonly #queue: Uint8Array[]
   readonly #openingBytes: number
+  #session: MigrationSession | undefined
   #leasesOut = 0
   #isOver = false
 
-  private constructor(session: MigrationSession, writer: OpaqueWriter) {
-    this.#session = session
+  private constructor(writer: OpaqueWriter) {
     this.#writer = writer
     this.#queue = writer.begin()
     this.#openingBytes = this.#queue.reduce((total, { length }) => total + length, 0)
   }
 
   /** Takes a frame of the default engine: ENOMEM when it has none. {@link dispose} gives it back. */
-  static async open(session: MigrationSession, identity: DeviceIdentity): Promise<OpaqueLeases> {
+  static async open(identity: DeviceIdentity): Promise<OpaqueLeases> {
     const { type, version, configuration = {} } = identity
     const writer = await OpaqueWriter.open({ type, version, configuration })
     try {
-      return new OpaqueLeases(session, writer)
+      return new OpaqueLeases(writer)
     } catch (error) {
       writer.dispose()
       throw error
     }
   }
 
-  get ended(): AbortSignal {
-    return this.#session.ended
+  /** Where the driver's stream comes from; opened later, so that the device does not stop for the frame. */
+  attach(session: MigrationSession): this {
+    this.#session = session
+    return this
+  }
+
+  get ended(): AbortSignal | undefined {
+    return this.#session?.ended
   }
 
   /** Bytes of the checked stream that holds `byteLength` bytes of the driver's, when frames are full. */
@@ -65,7 +70,7 @@ export class OpaqueLeases implements LeaseSession {
   }
 
   ready(events: number, options?: { signal?: AbortSignal }): Promise<number> {
-    return this.#session.ready(events, options)
+    return (this.#session as MigrationSession).ready(events, options)
   }
 
   /** Gives the frame back. */
@@ -76,10 +81,11 @@ export class OpaqueLeases implements LeaseSession {
   async #fill(): Promise<void> {
     if (this.#leasesOut > 0) throw new VfioError('EAGAIN', 'Cannot lease: the frame is out, release it')
     const { frame } = this.#writer
+    const session = this.#session as MigrationSession
     let filled = 0
     while (filled < frame.length && !this.#isOver) {
       try {
-        const byteLength = await this.#session.read(frame.subarray(filled))
+        const byteLength = await session.read(frame.subarray(filled))
         filled += byteLength
         this.#isOver = byteLength === 0
       } catch (error) {

@@ -23,29 +23,34 @@ import { POLLOUT } from '../uapi/poll.ts'
 
 /** A resuming session of an opaque device as windows for the checked stream. */
 export class OpaqueWindows implements WindowSession, StreamHandler {
-  readonly #session: MigrationSession
   readonly #identity: DeviceIdentity
+  #session: MigrationSession | undefined
   #reader: StreamReader | undefined
   #bytes: Uint8Array = new Uint8Array(0)
   /** A verified payload the driver has not got yet; stays where it is until the next one begins. */
   #verified: Uint8Array | undefined
 
-  private constructor(session: MigrationSession, identity: DeviceIdentity) {
-    this.#session = session
+  private constructor(identity: DeviceIdentity) {
     this.#identity = identity
   }
 
   /** Takes memory of the default engine: ENOMEM when it has none. {@link dispose} gives it back. */
-  static async open(session: MigrationSession, identity: DeviceIdentity): Promise<OpaqueWindows> {
-    const windows = new OpaqueWindows(session, identity)
+  static async open(identity: DeviceIdentity): Promise<OpaqueWindows> {
+    const windows = new OpaqueWindows(identity)
     const { reader, bytes } = await openReader(windows)
     windows.#reader = reader
     windows.#bytes = bytes
     return windows
   }
 
-  get ended(): AbortSignal {
-    return this.#session.ended
+  /** Where the driver's stream goes; opened later, so that RESUMING is not entered without memory. */
+  attach(session: MigrationSession): this {
+    this.#session = session
+    return this
+  }
+
+  get ended(): AbortSignal | undefined {
+    return this.#session?.ended
   }
 
   window(maxBytes: number): Uint8Array {
@@ -114,12 +119,13 @@ export class OpaqueWindows implements WindowSession, StreamHandler {
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
+    const session = this.#session as MigrationSession
     for (let at = 0; at < bytes.length;) {
       try {
-        at += await this.#session.write(bytes.subarray(at))
+        at += await session.write(bytes.subarray(at))
       } catch (error) {
         if (!VfioError.is(error, 'EAGAIN')) throw error
-        await this.#session.ready(POLLOUT)
+        await session.ready(POLLOUT)
       }
     }
   }

@@ -14,7 +14,6 @@ import {
   pumpFromSource,
   settle,
   type SourceLike,
-  type TransferOptions,
   type TransferProgress,
 } from '../transport/index.ts'
 import { DeviceState } from '../uapi/state.ts'
@@ -110,6 +109,9 @@ class Restoring {
   async run(finalState: DeviceState): Promise<RestoreReport> {
     const { signal, onProgress } = this.#options
     const abortable = signal === undefined ? {} : { signal }
+    if (this.#device.identity.stream === 'opaque') {
+      this.#unwrapped = await OpaqueWindows.open(this.#device.identity)
+    }
     const watch = new Stopwatch()
     const session = await this.#device.setState(DeviceState.RESUMING, abortable)
     this.#enteredResuming = true
@@ -118,7 +120,9 @@ class Restoring {
     }
     this.#session = session
     const prepareMs = watch.lap()
-    const bytes = await this.#feed(session, { signal, onProgress })
+    const windows = this.#unwrapped?.attach(session) ?? session
+    const bytes = await pumpFromSource(this.#source, windows, { signal, onProgress })
+    this.#unwrapped?.finish()
     const transferMs = watch.lap()
     await this.#device.setState(DeviceState.STOP, abortable)
     const loadMs = watch.lap()
@@ -136,13 +140,5 @@ class Restoring {
   async close(): Promise<void> {
     this.#unwrapped?.dispose()
     await settle(async () => this.#session?.close())
-  }
-
-  async #feed(session: MigrationSession, options: TransferOptions): Promise<number> {
-    if (this.#device.identity.stream === 'stopcopy') return pumpFromSource(this.#source, session, options)
-    this.#unwrapped = await OpaqueWindows.open(session, this.#device.identity)
-    const bytes = await pumpFromSource(this.#source, this.#unwrapped, options)
-    this.#unwrapped.finish()
-    return bytes
   }
 }

@@ -124,19 +124,20 @@ class Saving {
   async run(finalState: DeviceState, wasRunning: boolean): Promise<SaveReport> {
     const { signal, onProgress } = this.#options
     const expectedBytes = onProgress === undefined ? undefined : await this.#stopCopyLength()
+    if (this.#device.identity.stream === 'opaque') {
+      this.#wrapped = await OpaqueLeases.open(this.#device.identity)
+    }
     const watch = new Stopwatch()
     const session = await this.#device.setState(DeviceState.STOP_COPY, this.#abortable)
     if (session === undefined) {
       throw new VfioError('EIO', 'Cannot save the device: STOP_COPY opened no session, reset the device')
     }
     this.#session = session
-    if (this.#device.identity.stream === 'opaque') {
-      this.#wrapped = await OpaqueLeases.open(session, this.#device.identity)
-    }
     const stopMs = watch.lap()
     const totalBytes =
       expectedBytes === undefined ? undefined : (this.#wrapped?.wrappedBytes(expectedBytes) ?? expectedBytes)
-    const bytes = await pumpToSink(this.#wrapped ?? session, this.#sink, { signal, onProgress, totalBytes })
+    const leases = this.#wrapped?.attach(session) ?? session
+    const bytes = await pumpToSink(leases, this.#sink, { signal, onProgress, totalBytes })
     const transferMs = watch.lap()
     await this.#device.setState(finalState, this.#abortable)
     const downMs = watch.elapsedMs

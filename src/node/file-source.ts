@@ -3,7 +3,8 @@
  *
  * Reads land in buffers of this source and are copied into the window: a read of the operating system cannot
  * be stopped once it began, and a window may become the memory of a running device at any moment. The copy
- * costs less than the overlap gains: the next buffer fills while the device verifies what it got.
+ * costs less than it gains: windows are as small as the stream's sections, reads are not, and the next buffer
+ * fills while the device verifies what it got (twice the speed of reads into windows of 256 KiB).
  *
  * @module
  */
@@ -14,7 +15,7 @@ import type { ByteSource } from '../transport/index.ts'
 import { attempt } from './node-error.ts'
 
 /** Bytes of each of the two buffers of a source. */
-export const READ_AHEAD_BYTES: number = 512 * 1024
+export const READ_AHEAD_BYTES: number = 1024 * 1024
 
 /** A source that reads a file; `cancel` closes it, and so does its end. */
 export interface FileSource extends ByteSource {
