@@ -71,6 +71,14 @@ export function formatRate(bytes: number, ms: number): string {
   return `${rate < 100 ? rate.toPrecision(2) : formatCount(Math.round(rate))} MB/s`
 }
 
+/** What was moved and how fast: `5,003,255 bytes (4.8 MiB) in 24 ms, 207 MB/s`. */
+export function formatTransfer(bytes: number, ms: number): string {
+  // Of a small stream the rate says nothing but how long a call takes.
+  const rate = bytes < 1_000_000 ? '' : `, ${formatRate(bytes, ms)}`
+  const size = bytes < 10_000 ? '' : ` (${formatBytes(bytes)})`
+  return `${formatCount(bytes)} bytes${size} in ${formatDuration(ms)}${rate}`
+}
+
 function trimmed(value: number): string {
   return (value < 99.95 ? value.toFixed(1) : value.toFixed(0)).replace(/\.0$/, '')
 }

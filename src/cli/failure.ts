@@ -62,6 +62,10 @@ function withPlace(
   return `${message} [${section} at offset ${offset}]`
 }
 
+/** One line, without the advice that only a program can follow. */
 function oneLine(text: string): string {
-  return text.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim()
+  return text
+    .replaceAll(/\s*[\r\n]+\s*/g, ' ')
+    .replaceAll(', see the cause', '')
+    .trim()
 }

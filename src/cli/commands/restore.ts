@@ -1,0 +1,163 @@
+/**
+ * `stopcopy restore DEVICE IN`.
+ *
+ * @module
+ */
+
+import type { Command } from 'commander'
+import { readPrelude, restore, type RestoreReport } from '../../migrate/index.ts'
+import { fileSink } from '../../node/index.ts'
+import { type ByteSource, settle } from '../../transport/index.ts'
+import { DeviceState, deviceStateName } from '../../uapi/state.ts'
+import { deviceArgument, inputArgument, sizeOption } from '../arguments.ts'
+import { formatTransfer } from '../byte-size.ts'
+import { storeMemory } from '../device-memory.ts'
+import type { DeviceSpec } from '../device-spec.ts'
+import { UsageError } from '../failure.ts'
+import { type OpenedDevice, openForStream } from '../open-device.ts'
+import { withProgress } from '../progress.ts'
+import { isStdio, openSource } from '../stdio.ts'
+import type { Terminal } from '../terminal.ts'
+
+interface Options {
+  readonly memoryOut?: string
+  readonly maxMemory: number
+  readonly json?: true
+}
+
+/** What one linear memory can hold, less 64 MiB for everything beside the device's memory. */
+const MAX_MEMORY_BYTES = 4 * 1024 ** 3 - 64 * 1024 ** 2
+
+/** Adds the command. */
+export function addRestore(program: Command, terminal: Terminal): void {
+  program
+    .command('restore')
+    .summary('a device from a migration stream')
+    .description(
+      'Create a device that fits a migration stream, and load it. All is verified; the device stays in STOP, so that what it holds is what was saved.',
+    )
+    .addArgument(deviceArgument())
+    .addArgument(inputArgument())
+    .option(
+      '-m, --memory-out <file>',
+      "write the device's memory here; written beside and renamed on success",
+    )
+    .addOption(
+      sizeOption(
+        '--max-memory <size>',
+        'refuse a device with more memory',
+        MAX_MEMORY_BYTES,
+        '4 GiB less 64 MiB',
+      ),
+    )
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ stopcopy restore bulk disk.stopcopy --memory-out copy.img
+  $ stopcopy restore mtty:ports=2 mtty.stopcopy
+  $ ssh host cat disk.stopcopy | stopcopy restore bulk - --memory-out copy.img`,
+    )
+    .action((spec: DeviceSpec, input: string, options: Options) =>
+      restoreDevice(spec, input, options, terminal),
+    )
+}
+
+async function restoreDevice(
+  spec: DeviceSpec,
+  input: string,
+  options: Options,
+  terminal: Terminal,
+): Promise<void> {
+  const { memoryOut } = options
+  if (memoryOut !== undefined && spec.type !== 'bulk')
+    throw new UsageError(
+      `Cannot write memory: a device of type ${spec.type} has none, leave --memory-out out`,
+    )
+  if (memoryOut !== undefined && isStdio(memoryOut))
+    throw new UsageError('Cannot write memory to stdout: it is written beside a file and renamed, name one')
+  const { opened, source } = await openDestination(
+    spec,
+    openSource(input),
+    options.maxMemory,
+    terminal.signal,
+  )
+  try {
+    const report = await load(opened, source, memoryOut, terminal.signal)
+    if (options.json) {
+      const state = deviceStateName(report.state)
+      terminal.json({
+        device: opened.options,
+        input,
+        memoryOut: memoryOut ?? null,
+        report: { ...report, state },
+      })
+    } else terminal.print(lines(opened, input, memoryOut, report))
+  } finally {
+    await opened.device.close()
+  }
+}
+
+/** Reads the front of the stream and makes the device that fits it. */
+async function openDestination(
+  spec: DeviceSpec,
+  input: ByteSource,
+  maxMemory: number,
+  signal: AbortSignal,
+): Promise<{ opened: OpenedDevice; source: ByteSource }> {
+  // Whoever waits for stdin is woken by its end.
+  const cancel = (): void => void settle(() => input.cancel(signal.reason))
+  signal.addEventListener('abort', cancel)
+  try {
+    const prelude = await readPrelude(input)
+    return { opened: await openForStream(spec, prelude, maxMemory), source: prelude.source }
+  } catch (error) {
+    await settle(() => input.cancel(error))
+    throw error
+  } finally {
+    signal.removeEventListener('abort', cancel)
+  }
+}
+
+/** Restores, then writes the memory; on any failure nothing of the output is left. */
+async function load(
+  { device, memory }: OpenedDevice,
+  source: ByteSource,
+  memoryOut: string | undefined,
+  signal: AbortSignal,
+): Promise<RestoreReport> {
+  const sink = memoryOut === undefined ? undefined : fileSink(memoryOut)
+  try {
+    // First, so that a name that cannot be written fails before the work.
+    await sink?.open?.()
+    const report = await withProgress('restoring', ({ update }) =>
+      restore(device, source, { signal, onProgress: update, finalState: DeviceState.STOP }),
+    )
+    if (sink !== undefined && memory !== undefined) {
+      await withProgress('writing memory', ({ update }) =>
+        storeMemory(memory, sink, { signal, onProgress: update }),
+      )
+      signal.throwIfAborted()
+      await sink.close()
+    }
+    return report
+  } catch (error) {
+    await settle(() => source.cancel(error))
+    await settle(async () => sink?.abort(error))
+    throw error
+  }
+}
+
+function lines(
+  { name }: OpenedDevice,
+  input: string,
+  memoryOut: string | undefined,
+  { bytes, elapsedMs, state }: RestoreReport,
+): string[] {
+  return [
+    `Restored ${name} from ${isStdio(input) ? 'stdin' : input}; it is in ${deviceStateName(state)}:`,
+    `  ${formatTransfer(bytes, elapsedMs)}`,
+    ...(memoryOut === undefined ? [] : [`  its memory is in ${memoryOut}`]),
+  ]
+}

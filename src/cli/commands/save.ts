@@ -1,0 +1,107 @@
+/**
+ * `stopcopy save DEVICE -o OUT`.
+ *
+ * @module
+ */
+
+import type { Command } from 'commander'
+import { save, type SaveReport } from '../../migrate/index.ts'
+import { deviceStateName } from '../../uapi/state.ts'
+import { formatTransfer } from '../byte-size.ts'
+import { deviceArgument } from '../arguments.ts'
+import { loadMemory, type MemoryFile, openMemoryFile } from '../device-memory.ts'
+import { BULK_DEFAULTS, type DeviceSpec } from '../device-spec.ts'
+import { UsageError } from '../failure.ts'
+import { openBulk, type OpenedDevice, openMtty } from '../open-device.ts'
+import { withProgress } from '../progress.ts'
+import { isStdio, openSink } from '../stdio.ts'
+import type { Terminal } from '../terminal.ts'
+
+interface Options {
+  readonly output: string
+  readonly memory?: string
+  readonly json?: true
+}
+
+/** Adds the command. */
+export function addSave(program: Command, terminal: Terminal): void {
+  program
+    .command('save')
+    .summary('a device into a migration stream')
+    .description('Create a device, stop it and write its state as a checked migration stream.')
+    .addArgument(deviceArgument())
+    .requiredOption('-o, --output <file>', 'the stream; written beside and renamed on success; - is stdout')
+    .option('-m, --memory <file>', 'the bytes of this file are the memory of the bulk device')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ stopcopy save bulk --memory disk.img -o disk.stopcopy
+  $ stopcopy save bulk:size=1.5GiB,seed=7 -o bulk.stopcopy
+  $ stopcopy save mtty:ports=2 -o mtty.stopcopy
+  $ stopcopy save bulk --memory disk.img -o - | ssh host stopcopy verify -`,
+    )
+    .action((spec: DeviceSpec, options: Options) => saveDevice(spec, options, terminal))
+}
+
+async function saveDevice(spec: DeviceSpec, options: Options, terminal: Terminal): Promise<void> {
+  checkOptions(spec, options)
+  if (isStdio(options.output)) terminal.leaveStdout()
+  const opened = await openDevice(spec, options.memory, terminal.signal)
+  try {
+    const { signal } = terminal
+    const report = await withProgress('saving', ({ update }) =>
+      save(opened.device, openSink(options.output), { signal, onProgress: update }),
+    )
+    if (options.json) {
+      const state = deviceStateName(report.state)
+      terminal.json({ device: opened.options, output: options.output, report: { ...report, state } })
+    } else terminal.print(lines(opened, options.output, report))
+  } finally {
+    await opened.device.close()
+  }
+}
+
+function checkOptions(spec: DeviceSpec, { memory, output, json }: Options): void {
+  if (json && isStdio(output))
+    throw new UsageError('Cannot print JSON: stdout carries the stream, write it to a file')
+  if (memory === undefined) return
+  if (spec.type !== 'bulk')
+    throw new UsageError(`Cannot take a file as memory: a device of type ${spec.type} has none, use bulk`)
+  if (spec.size !== undefined || spec.seed !== undefined)
+    throw new UsageError('Cannot take a file as memory: size and seed come from the file, leave them out')
+}
+
+async function openDevice(
+  spec: DeviceSpec,
+  memory: string | undefined,
+  signal: AbortSignal,
+): Promise<OpenedDevice> {
+  if (spec.type === 'mtty') return openMtty(spec.ports ?? 1)
+  if (memory === undefined) return openBulk(spec.size ?? BULK_DEFAULTS.size, spec.seed ?? BULK_DEFAULTS.seed)
+  const file = await openMemoryFile(memory)
+  try {
+    return await openLoaded(file, signal)
+  } finally {
+    await file.handle.close()
+  }
+}
+
+async function openLoaded(file: MemoryFile, signal: AbortSignal): Promise<OpenedDevice> {
+  const opened = await openBulk(file.byteLength)
+  try {
+    await withProgress('reading memory', async ({ update }) => {
+      if (opened.memory !== undefined) await loadMemory(file, opened.memory, { signal, onProgress: update })
+    })
+    return opened
+  } catch (error) {
+    await opened.device.close()
+    throw error
+  }
+}
+
+function lines({ name }: OpenedDevice, output: string, { bytes, elapsedMs }: SaveReport): string[] {
+  const to = isStdio(output) ? 'stdout' : output
+  return [`Saved ${name} to ${to}:`, `  ${formatTransfer(bytes, elapsedMs)}`]
+}

@@ -1,0 +1,113 @@
+/**
+ * The `stopcopy` command: its subcommands, its signals and its exit codes.
+ *
+ * @module
+ */
+
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { addDemo } from './commands/demo.ts'
+import { addExplain } from './commands/explain.ts'
+import { addPath } from './commands/path.ts'
+import { addRestore } from './commands/restore.ts'
+import { addSave } from './commands/save.ts'
+import { addInspect, addVerify } from './commands/survey.ts'
+import { ExitCode, failureLine, failureOf, UsageError } from './failure.ts'
+import { Interrupts } from './interrupts.ts'
+import { Terminal } from './terminal.ts'
+
+/**
+ * Runs one command line, as after `stopcopy`.
+ *
+ * @returns the exit code: 0 done, 1 refused or failed, 2 wrong usage, 128 and the number of the signal
+ */
+export async function run(words: readonly string[]): Promise<number> {
+  const interrupts = new Interrupts()
+  const terminal = new Terminal(interrupts.signal)
+  process.stdout.on('error', onOutputError)
+  try {
+    await createProgram(terminal).parseAsync(words.length === 0 ? ['demo'] : words, { from: 'user' })
+    return ExitCode.DONE
+  } catch (error) {
+    return tell(error, words.includes('--json'), terminal, interrupts)
+  } finally {
+    interrupts.dispose()
+  }
+}
+
+function createProgram(terminal: Terminal): Command {
+  const program = new Command('stopcopy')
+    .description('VFIO device migration: save a device to a checked stream, restore it, look inside.')
+    .version(packageVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print help, also of a command')
+    .exitOverride()
+    // Refusals are told in one place, by `tell`; commander throws them as well.
+    .configureOutput({ outputError: () => {} })
+    .addHelpText(
+      'after',
+      `
+Without a command, stopcopy runs the demo.
+
+Exit codes: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong usage.
+
+Examples:
+  $ stopcopy demo
+  $ stopcopy save bulk --memory disk.img -o disk.stopcopy
+  $ stopcopy verify disk.stopcopy
+  $ stopcopy restore bulk disk.stopcopy --memory-out copy.img
+  $ stopcopy explain ENOMSG`,
+    )
+  for (const add of [addDemo, addSave, addRestore, addInspect, addVerify, addPath, addExplain]) {
+    add(program, terminal)
+  }
+  return program
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+/** Says why on stderr, in one line, and for a machine on stdout. */
+function tell(error: unknown, asJson: boolean, terminal: Terminal, interrupts: Interrupts): number {
+  if (error instanceof CommanderError) {
+    // Help and version come this way as well.
+    if (error.exitCode === 0) return ExitCode.DONE
+    return usage(new UsageError(`${usageText(error)}; --help says how`), asJson, terminal)
+  }
+  if (error instanceof UsageError) return usage(error, asJson, terminal)
+  if (interrupts.exitCode !== undefined) {
+    const failure = { code: 'EINTR', errno: -4, message: `interrupted by ${interrupts.name}` }
+    if (asJson) terminal.json({ error: failure })
+    process.stderr.write(`stopcopy: ${failure.message}\n`)
+    return interrupts.exitCode
+  }
+  const failure = failureOf(error)
+  if (asJson) terminal.json({ error: failure })
+  // Whoever closed stdout knows it.
+  const isQuiet = failure.code === 'EPIPE' && (process.stdout.destroyed || process.stdout.errored !== null)
+  if (!isQuiet) process.stderr.write(`${failureLine(failure)}\n`)
+  return ExitCode.FAILED
+}
+
+function usage(error: UsageError, asJson: boolean, terminal: Terminal): number {
+  const failure = failureOf(error)
+  if (asJson) terminal.json({ error: failure })
+  process.stderr.write(`stopcopy: ${failure.message}\n`)
+  return ExitCode.USAGE
+}
+
+/** What commander has to say; a parser of ours has said it better. */
+function usageText({ message }: CommanderError): string {
+  return message
+    .replaceAll('\n', ' ')
+    .replace(/^error: /, '')
+    .replace(/^.* is invalid(?: for argument '[^']*')?\. (?=Cannot )/, '')
+}
+
+/** A reader that has seen enough, such as `head`, is no error of ours; a full disk is. */
+function onOutputError(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') return
+  process.stderr.write(`${failureLine(failureOf(error))}\n`)
+  process.exit(ExitCode.FAILED)
+}
