@@ -105,7 +105,9 @@ function collectLeaves(
     const at = base + live
     const element = field.kind === 'array' || field.kind === 'ring' ? field.element.options.since : undefined
     const own = (field.options as FieldOptions<unknown>).since ?? 1
-    const since = Math.max(outerSince, own, element ?? 1)
+    const sinces = [outerSince, own, element ?? 1]
+    // What is no version must not hide behind one that is.
+    const since = Math.min(...sinces) < 1 ? Math.min(...sinces) : Math.max(...sinces)
     const leaf = (scalar: ScalarField, count: number, offset: number, suffix = ''): void => {
       leaves.push({ path: path + suffix, live: at + offset, width: scalar.width, count, since, scalar })
     }
