@@ -86,9 +86,10 @@ class ReadableSource implements ByteSource {
       })
       if (!this.#isOver) this.#pull()
     }
-    // Cancelled meanwhile: `dst` is no longer ours.
-    if (this.#isOver) this.#forget()
-    return this.#isOver ? 0 : this.#take(dst)
+    // Cancelled meanwhile: `dst` is no longer ours, and the listeners stay until the stream is closed.
+    if (!this.#isOver) return this.#take(dst)
+    if (this.#readable.readableEnded) this.#forget()
+    return 0
   }
 
   #pull(): void {

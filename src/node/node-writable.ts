@@ -25,6 +25,8 @@ class WritableSink implements ByteSink {
   readonly #writable: Writable
   #failure: VfioError | undefined
   #isOver = false
+  /** Not `writableFinished`: process.stdout forgets that it finished. */
+  #isFinished = false
   #wake: () => void = () => {}
 
   constructor(writable: Writable) {
@@ -34,6 +36,7 @@ class WritableSink implements ByteSink {
     writable.on('error', this.#onError)
     writable.on('close', this.#onClose)
     writable.on('drain', this.#onDrain)
+    writable.on('finish', this.#onFinish)
   }
 
   async write(chunks: Uint8Array[]): Promise<void> {
@@ -46,9 +49,8 @@ class WritableSink implements ByteSink {
 
   async close(): Promise<void> {
     this.#check()
-    this.#writable.once('finish', this.#onDrain)
     this.#writable.end()
-    await this.#change(() => this.#writable.writableFinished)
+    await this.#change(() => this.#isFinished)
     this.#check()
     this.#isOver = true
     this.#forget()
@@ -73,13 +75,20 @@ class WritableSink implements ByteSink {
   }
 
   readonly #onClose = (): void => {
-    if (!this.#writable.writableFinished) this.#failure ??= closedEarly()
+    if (!this.#isFinished) this.#failure ??= closedEarly()
     this.#wake()
   }
 
   readonly #onDrain = (): void => this.#wake()
 
+  readonly #onFinish = (): void => {
+    this.#isFinished = true
+    this.#wake()
+  }
+
   #check(): void {
+    // A stream knows of its failure before it emits it.
+    if (this.#writable.errored) this.#failure ??= failed(this.#writable.errored)
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -96,7 +105,7 @@ class WritableSink implements ByteSink {
     this.#writable.off('error', this.#onError)
     this.#writable.off('close', this.#onClose)
     this.#writable.off('drain', this.#onDrain)
-    this.#writable.off('finish', this.#onDrain)
+    this.#writable.off('finish', this.#onFinish)
   }
 }
 
