@@ -84,8 +84,8 @@ function tell(error: unknown, asJson: boolean, terminal: Terminal, interrupts: I
   }
   const failure = failureOf(error)
   if (asJson) terminal.json({ error: failure })
-  // Whoever closed stdout knows it.
-  const isQuiet = failure.code === 'EPIPE' && (process.stdout.destroyed || process.stdout.errored !== null)
+  // Whoever stopped reading the stream knows it.
+  const isQuiet = failure.code === 'EPIPE' && terminal.hasLeftStdout
   if (!isQuiet) process.stderr.write(`${failureLine(failure)}\n`)
   return ExitCode.FAILED
 }

@@ -28,6 +28,11 @@ export class Terminal {
     this.#stream = process.stderr
   }
 
+  /** Whether stdout carries a stream. */
+  get hasLeftStdout(): boolean {
+    return this.#stream !== process.stdout
+  }
+
   /** Colours where people look: on a terminal without NO_COLOR, or with FORCE_COLOR. */
   get colors(): Colors {
     const { NO_COLOR, FORCE_COLOR, TERM } = process.env
