@@ -124,16 +124,17 @@ it('a refusal names the path through nested and repeated fields', async () => {
   )
 })
 
-describe('validate', () => {
-  const device = (validate: (low: number) => string | undefined | void) =>
-    defineDevice({
-      type: 'pair',
-      version: 1,
-      engine: testEngine,
-      state: { low: u8({ default: 1 }), high: u8({ default: 2 }) },
-      validate: (state) => validate(state.low),
-    })
+/** A device that is validated by what its first register holds. */
+const pair = (validate: (low: number) => string | undefined | void) =>
+  defineDevice({
+    type: 'pair',
+    version: 1,
+    engine: testEngine,
+    state: { low: u8({ default: 1 }), high: u8({ default: 2 }) },
+    validate: (state) => validate(state.low),
+  })
 
+describe('validate', () => {
   it.each<[name: string, validate: () => string, reason: string]>([
     ['returns a reason', () => 'low passes high', 'low passes high'],
     [
@@ -153,11 +154,11 @@ describe('validate', () => {
   ])(
     'that %s refuses: the state stays RESUMING and the live state as it was',
     async (_, validate, reason) => {
-      const source = device(() => undefined)
+      const source = pair(() => undefined)
       const stream = await save(source, () => {
         source.state.low = 50
       })
-      const driver = device(validate)
+      const driver = pair(validate)
       const opened = await VfioDevice.open(driver)
       await expect(restoreOpen(opened, stream)).rejects.toMatchObject({
         code: 'EINVAL',
@@ -177,7 +178,7 @@ describe('validate', () => {
 
   it('sees the state that was restored, and is not called when a check failed before it', async () => {
     const seen: number[] = []
-    const driver = device((low) => void seen.push(low))
+    const driver = pair((low) => void seen.push(low))
     const stream = await save(driver)
     const opened = await VfioDevice.open(driver)
     await restoreOpen(opened, withState(stream, Uint8Array.of(9, 2)))

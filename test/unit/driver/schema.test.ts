@@ -229,9 +229,11 @@ it('the state has no other properties, and cannot be given any', async () => {
   expect(() => driver.state).toThrow(expect.objectContaining({ code: 'ENODEV' }))
 })
 
+function define(state: Schema, more: object = {}): unknown {
+  return defineDevice({ type: 'd', version: 2, state, ...more })
+}
+
 describe('a definition is refused with EINVAL', () => {
-  const define = (state: Schema, more: object = {}): unknown =>
-    defineDevice({ type: 'd', version: 2, state, ...more })
   it.each<[name: string, create: () => unknown, message: string]>([
     ['since version 0', () => define({ a: u8({ since: 0 }) }), 'a: since version 0, use 1 to 2'],
     [
