@@ -37,8 +37,9 @@ export function capabilitySet(flags: number): number {
   return known
 }
 
-/** True when a device with these flags has the state; false for ERROR and for numbers that are no state. */
+/** True when a device with these flags has the state; false for ERROR and for what is no state. */
 export function hasState(state: number, flags: number): boolean {
-  const needed = NEEDED[state]
+  // '3' and 3n would find an entry, too, and be taken for a state by some of what follows.
+  const needed = typeof state === 'number' ? NEEDED[state] : undefined
   return needed !== undefined && (flags & needed) === needed
 }

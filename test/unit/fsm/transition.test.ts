@@ -136,6 +136,11 @@ describe('transitions', () => {
     ])
   })
 
+  it.each(['3', 3n, null, undefined, [3]])('%o is no state, as current and as target', (value) => {
+    expect(outcome(() => transitionPath(value as never, DeviceState.STOP, 7))).toBe('EINVAL')
+    expect(outcome(() => nextState(DeviceState.STOP, value as never, 7))).toBe('EINVAL')
+  })
+
   it.each([0, 2, 4, 6, 8, -1, 1.5, Number.NaN, Infinity])('flags %d are EINVAL for every pair', (flags) => {
     for (const from of STATES) for (const to of STATES) expect(next(from, to, flags)).toBe('EINVAL')
     expect(outcome(() => transitionPath(1, 1, flags))).toBe('EINVAL')
