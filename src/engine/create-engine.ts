@@ -15,8 +15,8 @@ import { createReferenceKernels } from './reference/kernels.ts'
 /** `memoryBytes` of an engine whose options name none: 32 MiB. */
 export const DEFAULT_MEMORY_BYTES: number = 32 * 1024 * 1024
 
-/** The most `memoryBytes` an engine can have: 4 GiB less one page, and less the kernels' scratch. */
-export const MAX_MEMORY_BYTES: number = 2 ** 32 - WASM_PAGE_BYTES - SCRATCH_BYTES
+/** The most `memoryBytes` an engine can have: 4 GiB less 64 KiB, the page of the kernels' scratch. */
+export const MAX_MEMORY_BYTES: number = 2 ** 32 - SCRATCH_BYTES
 
 /** Options of {@link createEngine}. */
 export interface EngineOptions {

@@ -66,7 +66,8 @@ describe('createEngine', () => {
 
   test.each(VARIANTS)('%s: kernels work up to the last byte of the largest engine', async (variant) => {
     const engine = await createEngine({ variant, memoryBytes: MAX_MEMORY_BYTES })
-    expect(engine.bytes.length).toBe(4 * GIB - 65_536)
+    expect(engine.memoryBytes).toBe(4 * GIB - 65_536)
+    expect(engine.bytes.length).toBe(4 * GIB)
     const sample = noise(2000)
     const src = engine.bytes.length - sample.length
     engine.bytes.set(sample, src)
