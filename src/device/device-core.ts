@@ -135,6 +135,7 @@ export class DeviceCore {
     return this.#lock.run(async () => {
       this.#closed = true
       this.#walk.endSession('the device was closed')
+      this.#walk.reclaimLeases()
       try {
         // The core keeps no "is logging" flag (facts A.6): stopping what is stopped is no error.
         await attempt('stop DMA logging', () => this.driver.dirtyLog?.stop())

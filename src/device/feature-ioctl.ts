@@ -92,6 +92,8 @@ async function setDeviceState(call: FeatureCall): Promise<void> {
   } catch (error) {
     // device_state stays the requested value, not the actual state: a client must read the state back.
     writeMigState(call, deviceState, NO_DATA_FD)
+    // To this caller it was the ioctl that failed.
+    if (VfioError.is(error) && error.state !== undefined) throw withState(error, error.state, 'ioctl')
     throw error
   }
   if (handle === undefined) writeMigState(call, deviceState, NO_DATA_FD)

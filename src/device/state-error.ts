@@ -6,10 +6,14 @@
 
 import { VfioError } from '../errors.ts'
 
-/** `error` itself when it says `state` already, else a copy that does, with the original as its cause. */
-export function withState(error: VfioError, state: number): VfioError {
-  if (error.state === state) return error
-  const { code, message, errno, section, offset, syscall } = error
+/** `error` itself when it says `state` and `syscall` already, else a copy that does, with it as the cause. */
+export function withState(
+  error: VfioError,
+  state: number,
+  syscall: string | undefined = error.syscall,
+): VfioError {
+  if (error.state === state && error.syscall === syscall) return error
+  const { code, message, errno, section, offset } = error
   return new VfioError(code, message, {
     cause: error,
     errno,

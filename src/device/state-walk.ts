@@ -25,6 +25,8 @@ export class StateWalk {
   readonly #context: Omit<SessionContext, 'deviceState'>
   #state: DeviceState = DeviceState.RUNNING
   #session: SessionHandle | undefined
+  /** Ended sessions with leases out. */
+  #lent: SessionHandle[] = []
 
   constructor(driver: Driver, context: Omit<SessionContext, 'deviceState'>) {
     this.#driver = driver
@@ -54,7 +56,7 @@ export class StateWalk {
       }
     } catch (error) {
       const failure = driverError(error, 'setState', `enter ${deviceStateName(target)}`)
-      throw withState(failure, this.#state)
+      throw withState(failure, this.#state, failure.syscall ?? 'setState')
     }
     return opened
   }
@@ -81,8 +83,17 @@ export class StateWalk {
 
   /** Ends the session that is open, if one is. */
   endSession(reason: string): void {
-    this.#session?.terminate(reason)
+    const session = this.#session
+    if (session === undefined) return
+    session.terminate(reason)
     this.#session = undefined
+    this.#lent = [...this.#lent, session].filter(({ leasesOut }) => leasesOut)
+  }
+
+  /** The device closes and gives back all its memory, also what users never released. */
+  reclaimLeases(): void {
+    for (const session of this.#lent) session.reclaim()
+    this.#lent = []
   }
 
   async #goArc(to: DeviceState, signal: AbortSignal): Promise<SessionHandle | undefined> {

@@ -55,7 +55,8 @@ export class DataSession implements MigrationSession {
    *
    * @returns bytes read; 0 is the permanent end, in STOP_COPY only (or `dst` is empty)
    * @throws {@link VfioError} EBADF closed or resuming; ENODEV ended; EBUSY while a lease is out or an arc
-   * is under way; ENOMSG nothing now, more may come (PRE_COPY); EAGAIN not ready; the device's failure
+   * is under way; EFAULT a detached `dst`; ENOMSG nothing now, more may come (PRE_COPY); EAGAIN not ready;
+   * the device's failure
    */
   read(dst: Uint8Array): number {
     return this.#save('read').read(dst)
@@ -125,7 +126,8 @@ export class DataSession implements MigrationSession {
   }
 
   /**
-   * Gives back the oldest lease; also after the session ended or was closed.
+   * Gives back the oldest lease; also after the session ended or was closed. When it is both, or the
+   * device is closed, the memory of leases still out is given back without it.
    *
    * @throws {@link VfioError} EINVAL when none is out; EBADF when it is closed too, or resuming
    */

@@ -18,6 +18,8 @@ export interface SessionHandle {
   readonly windowOut: boolean
   /** The content failure that every later write throws, if there was one. */
   readonly failure: VfioError | undefined
+  /** Leases are out, which outlive the session until their release, its close or {@link reclaim}. */
+  readonly leasesOut: boolean
   /** `poll` may have changed: call it after every completed arc. */
   wake(): void
   /** Makes the session's calls EBUSY until the returned function is called. */
@@ -29,6 +31,8 @@ export interface SessionHandle {
    * @param reason - why, as in "Cannot use the data session: the device was reset"
    */
   terminate(reason: string): void
+  /** The device gives its memory back: leases still out of the ended session are no longer backed. */
+  reclaim(): void
   /** `listener` is called once, when the user closes the session. */
   onClose(listener: () => void): void
 }
@@ -49,9 +53,13 @@ export function openSession(end: SessionEnd, context: SessionContext): SessionHa
     get failure() {
       return resume?.failure
     },
+    get leasesOut() {
+      return (save?.leasesOut ?? 0) > 0
+    },
     wake: () => life.wake(),
     hold: () => life.hold(),
     terminate: (reason) => life.terminate(reason),
+    reclaim: () => side.reclaim(),
     onClose: (listener) => {
       life.onClose = listener
     },

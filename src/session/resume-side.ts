@@ -9,6 +9,7 @@
 
 import { VfioError } from '../errors.ts'
 import { POLLOUT } from '../uapi/poll.ts'
+import { checkAttached } from './attached.ts'
 import { driverError } from './driver-error.ts'
 import type { ResumeEnd } from './session-end.ts'
 import type { SessionLife } from './session-life.ts'
@@ -52,6 +53,7 @@ export class ResumeSide {
     this.#checkNoWindow('write')
     if (this.#failure !== undefined) throw this.#failure
     if (src.length > 0) this.#toEnd('write', () => writeAll(end, src, 'write'))
+    else checkAttached(src, 'write')
     return src.length
   }
 
@@ -75,7 +77,7 @@ export class ResumeSide {
 
   /** Gives the window back, filled or not; only after EAGAIN it stays out, for the same commit again. */
   commit(byteLength: number): void {
-    const end = this.#enter('commit', byteLength)
+    const end = this.#enter('commit')
     const bytes = this.#window
     if (bytes === undefined) {
       throw new VfioError('EINVAL', 'Cannot commit: no window is out, open one', { syscall: 'commit' })
@@ -111,6 +113,9 @@ export class ResumeSide {
     this.#window = undefined
     this.#staging = undefined
   }
+
+  /** A window dies with the session: `end` has let go of it. */
+  reclaim(): void {}
 
   #enter(syscall: string, byteLength?: number): ResumeEnd {
     this.#life.checkOpen(syscall, 'resume')

@@ -10,6 +10,7 @@
 import { VfioError } from '../errors.ts'
 import { POLLIN, POLLRDNORM } from '../uapi/poll.ts'
 import { DeviceState } from '../uapi/state.ts'
+import { checkAttached } from './attached.ts'
 import { CopiedLeases } from './copied-leases.ts'
 import { driverError } from './driver-error.ts'
 import type { PrecopyInfo, SaveEnd } from './session-end.ts'
@@ -38,7 +39,10 @@ export class SaveSide {
     if (this.#leasesOut > 0) {
       throw new VfioError('EBUSY', 'Cannot read: a lease is out, release it', { syscall: 'read' })
     }
-    if (dst.length === 0) return 0
+    if (dst.length === 0) {
+      checkAttached(dst, 'read')
+      return 0
+    }
     const byteLength = this.#readEnd(end, dst, 'read')
     if (byteLength === 0 && !(rawEnd && end.rawEnd === true)) this.#checkPermanentEnd('read')
     return byteLength
@@ -59,6 +63,11 @@ export class SaveSide {
     if (bytes.length === 0) this.#checkPermanentEnd('lease')
     else this.#leasesOut++
     return bytes
+  }
+
+  /** How many leases were not released yet. */
+  get leasesOut(): number {
+    return this.#leasesOut
   }
 
   /** Works after the end and after close too: bytes on their way to a socket are given back late. */
@@ -103,6 +112,20 @@ export class SaveSide {
       // It must not throw; the session is over all the same, and there is nobody left to tell.
     }
     this.#dropEnd()
+  }
+
+  reclaim(): void {
+    // Closed by a listener of `ended`: the end comes first, and then this again.
+    if (!this.#over) return
+    const end = this.#end
+    this.#end = undefined
+    for (let count = this.#leasesOut; count > 0; count--) {
+      try {
+        end?.release?.()
+      } catch {
+        // As in end(): there is nobody left to tell.
+      }
+    }
   }
 
   #enter(syscall: string): SaveEnd {

@@ -26,6 +26,8 @@ interface SessionSide {
   poll(): number
   /** The session ended: end the driver's side and drop it. */
   end(): void
+  /** Gives back what is still lent out of an ended session; a later release has nothing left to do. */
+  reclaim(): void
 }
 
 /** Shared by all parts of one session; users never see it. */
@@ -158,6 +160,7 @@ export class SessionLife {
     this.#closed = true
     this.onClose?.()
     this.onClose = undefined
+    if (this.ended.aborted) this.#side!.reclaim()
     this.wake()
   }
 
@@ -168,6 +171,8 @@ export class SessionLife {
       new VfioError('ENODEV', `Cannot use the data session: ${reason}, enter its state again`),
     )
     this.#side!.end()
+    // Ended and closed, nobody refers to the session any more: it must hold no engine memory.
+    if (this.#closed) this.#side!.reclaim()
     this.wake()
   }
 }

@@ -72,6 +72,21 @@ describe('MIG_DEVICE_STATE SET, three outcomes', () => {
     expect(await device.state()).toBe(STOP)
   })
 
+  it('a refused SET says ioctl as its syscall, a refused setState says setState', async () => {
+    const { device, driver } = await open()
+    driver.onArc = () => {
+      throw new TypeError('the driver broke')
+    }
+    for (const target of [STOP, 8]) {
+      const memory = setStateMemory(target)
+      expect(await failureOf(() => device.ioctl(0x3b75, memory))).toMatchObject({ syscall: 'ioctl' })
+      expect(await failureOf(() => device.setState(target as DeviceState))).toMatchObject({
+        syscall: 'setState',
+        state: RUNNING,
+      })
+    }
+  })
+
   it('A.2 a driver error whose write-back faults is EFAULT', async () => {
     const { device, driver } = await open()
     const gate = deferred()

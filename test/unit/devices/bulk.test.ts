@@ -9,7 +9,7 @@ import {
   DescriptorStatus,
 } from '../../../src/devices/index.ts'
 import { isRecord, RECORD_BYTES, recordOffset } from '../../../src/devices/bulk/workload.ts'
-import { type DataSession, DeviceState, VfioDevice, VfioError } from '../../../src/index.ts'
+import { createEngine, type DataSession, DeviceState, VfioDevice, VfioError } from '../../../src/index.ts'
 import { POLLIN } from '../../../src/uapi/index.ts'
 
 const { STOP, RUNNING, STOP_COPY, RESUMING, PRE_COPY, PRE_COPY_P2P, RUNNING_P2P } = DeviceState
@@ -213,6 +213,24 @@ describe('bulk migration', () => {
     expect(drain(saving).length).toBe(rest)
     expect(await device.stopCopyLength()).toBe(0)
   })
+
+  it.each([PRE_COPY, STOP_COPY])(
+    'gives all its memory back at close, a lease from state %i that was never released included',
+    async (state) => {
+      const engine = await createEngine({ memoryBytes: 4 * 1024 * 1024 })
+      const device = await VfioDevice.open(createBulk({ memoryBytes: MEMORY_BYTES, seed: 1, engine }))
+      const first = await session(device, state)
+      first.lease(100)
+      await device.reset()
+      const second = await session(device, state)
+      second.lease(100)
+      await device.close()
+      expect(engine.allocatedBytes).toBe(0)
+      first.release()
+      second.release()
+      expect(engine.allocatedBytes).toBe(0)
+    },
+  )
 
   it('refuses a stream of another size by name and keeps power-on content after reset', async () => {
     const source = await open({ memoryBytes: 8192, seed: 1 })

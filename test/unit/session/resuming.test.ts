@@ -47,6 +47,15 @@ class WindowEnd implements ResumeEnd {
 const BYTE = Uint8Array.of(1)
 
 describe('DataSession.write', () => {
+  it('B.1 a write of a buffer that was transferred away is EFAULT, consumes nothing and is not sticky', () => {
+    const { session, end } = resuming()
+    const src = new Uint8Array(8)
+    structuredClone(src.buffer, { transfer: [src.buffer] })
+    expect(outcome(() => session.write(src))).toBe('EFAULT')
+    expect(session.write(BYTE)).toBe(1)
+    expect(end.taken).toEqual([1])
+  })
+
   it('B.1 takes the stream in any segmentation', () => {
     const { session, end } = resuming()
     expect([[1], [2, 3], [], [4, 5, 6]].map((part) => session.write(Uint8Array.from(part)))).toEqual([

@@ -87,6 +87,15 @@ describe('DataSession.read', () => {
     expect(outcome(() => session.lease(1))).toBe('ENOMSG')
   })
 
+  it('B.1 a read into a buffer that was transferred away is EFAULT, not the end of the stream', () => {
+    const { session, end } = saving([1, 2])
+    const dst = new Uint8Array(8)
+    structuredClone(dst.buffer, { transfer: [dst.buffer] })
+    expect(outcome(() => session.read(dst))).toBe('EFAULT')
+    expect(end.reads).toBe(0)
+    expect(session.read(new Uint8Array(8))).toBe(2)
+  })
+
   it('an empty dst reads 0 bytes without asking the driver', () => {
     const { session, end } = saving([], PRE_COPY)
     expect(session.read(new Uint8Array(0))).toBe(0)
@@ -233,6 +242,38 @@ describe('DataSession.lease over a driver with leases', () => {
     session.release()
     expect(end.released).toBe(2)
     expect(outcome(() => session.release())).toBe('EBADF')
+  })
+
+  it('a lease that is never released is given back when the session is ended and closed, in either order', () => {
+    for (const order of [
+      ['end', 'close'],
+      ['close', 'end'],
+    ]) {
+      const end = new LeasingEnd()
+      const { session, handle } = handleOf(end)
+      session.lease(1)
+      session.lease(1)
+      for (const step of order) {
+        expect(end.released).toBe(0)
+        if (step === 'end') handle.terminate('the test ended it')
+        else session.close()
+      }
+      expect(end.released).toBe(2)
+      session.release()
+      session.release()
+      expect(end.released).toBe(2)
+      expect(outcome(() => session.release())).toBe('EBADF')
+    }
+  })
+
+  it('closing the session in a listener of ended ends the driver side before its leases go', () => {
+    const end = new LeasingEnd()
+    const { session, handle } = handleOf(end)
+    session.lease(1)
+    session.ended.addEventListener('abort', () => session.close())
+    handle.terminate('the test ended it')
+    expect(end.endedWithOut).toBe(0)
+    expect(end.released).toBe(1)
   })
 
   it('a release in a listener of ended comes before the end of the driver side', () => {
