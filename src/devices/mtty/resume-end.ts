@@ -9,6 +9,7 @@
  * |---|---|---|
  * | header refused | EINVAL, sticky, and RESUMING to STOP fails | EFAULT once, the bytes count, nothing remembers it |
  * | write past the stream | ENOMEM, nothing consumed | the same |
+ * | commit past the stream | EINVAL, sticky | ENOMEM, nothing consumed |
  * | the same on an ended session | ENODEV | ENOMEM |
  *
  * Strict answers EINVAL, not EFAULT: EFAULT means that the caller's memory is bad, and such a
@@ -40,6 +41,7 @@ export class MttyResumeEnd implements ResumeEnd {
   readonly #ports: number
   readonly #exact: boolean
   readonly #image: Uint8Array
+  #staging: Uint8Array | undefined
   #received = 0
   #ended = false
   #failure: VfioError | undefined
@@ -72,6 +74,26 @@ export class MttyResumeEnd implements ResumeEnd {
     this.#received += src.length
     if (before < HEADER_BYTES && this.#received >= HEADER_BYTES) this.#checkHeader()
     return src.length
+  }
+
+  /** At most what is left of the stream, so a window never reaches past it; scratch when it is complete. */
+  window(maxBytes: number): Uint8Array {
+    this.#staging ??= new Uint8Array(this.#image.length)
+    const left = this.#image.length - this.#received
+    return this.#staging.subarray(0, left > 0 ? Math.min(maxBytes, left) : maxBytes)
+  }
+
+  /**
+   * @throws {@link VfioError} as {@link write}, but for bytes behind the last one: who commits them has
+   * taken them from somewhere, so they are content of a stream that is too long. Strict: EINVAL, sticky
+   */
+  commit(byteLength: number): void {
+    const pastEnd = byteLength > 0 && this.#received === this.#image.length
+    if (pastEnd && !this.#exact && this.#failure === undefined) {
+      const reason = `it goes on after byte ${this.#received}`
+      this.#failure = refuse('EINVAL', 'commit', { section: 'end', offset: this.#received, reason })
+    }
+    this.write(this.#staging!.subarray(0, byteLength))
   }
 
   /**

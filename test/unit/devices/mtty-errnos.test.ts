@@ -229,6 +229,49 @@ describe('F suggestions, profile strict', () => {
     expect(await errnoOf(() => session.write(new Uint8Array(61)))).toBe('ENODEV')
   })
 
+  it('a window never reaches past the stream; committing to the scratch behind it fails as content', async () => {
+    const device = await open('strict')
+    const session = await enter(device, RESUMING)
+    session.write(GOOD.subarray(0, 50))
+    const window = session.window(4096)
+    expect(window.length).toBe(10)
+    window.set(GOOD.subarray(50))
+    session.commit(10)
+    expect(session.window(4096).length).toBeGreaterThan(0)
+    session.commit(0)
+    session.window(1)
+    expect(await errnoOf(() => session.commit(1))).toBe('EINVAL')
+    expect(await errnoOf(() => session.write(new Uint8Array(0)))).toBe('EINVAL')
+    expect(await errnoOf(() => device.setState(STOP))).toBe('EINVAL')
+    expect(await device.state()).toBe(RESUMING)
+  })
+
+  it('profile exact forgets bytes committed behind the stream, as it does those written there', async () => {
+    const device = await open('exact')
+    const session = await enter(device, RESUMING)
+    session.write(GOOD)
+    session.window(1)
+    expect(await errnoOf(() => session.commit(1))).toBe('ENOMEM')
+    expect(session.write(new Uint8Array(0))).toBe(0)
+    await device.setState(STOP)
+  })
+
+  it('a stream that comes through windows of any size is loaded, a bad header in one refused', async () => {
+    const device = await open('strict')
+    const session = await enter(device, RESUMING)
+    for (let at = 0; at < GOOD.length;) {
+      const window = session.window(7)
+      window.set(GOOD.subarray(at, at + window.length))
+      session.commit(window.length)
+      at += window.length
+    }
+    await device.setState(STOP)
+    const refusing = await enter(device, RESUMING)
+    refusing.window(60).set(BAD_MAGIC)
+    expect(await errnoOf(() => refusing.commit(60))).toBe('EINVAL')
+    expect(await errnoOf(() => refusing.window(1))).toBe('EINVAL')
+  })
+
   it('the write side of a driver keeps its refusal without the session, too', async () => {
     const end = new MttyResumeEnd(1, false)
     expect(await errnoOf(() => end.write(BAD_MAGIC))).toBe('EINVAL')
