@@ -159,7 +159,8 @@ class MemoryPipe {
   /** The write settles now: its chunks go back to the writer, so what is left of them is copied. */
   #own(): void {
     for (let at = this.#queue.length - this.#borrowed; at < this.#queue.length; at++) {
-      this.#queue[at] = (this.#queue[at] as Uint8Array).slice()
+      // Not `slice`: that of a Buffer is a view.
+      this.#queue[at] = new Uint8Array(this.#queue[at] as Uint8Array)
     }
     this.#borrowed = 0
   }

@@ -16,7 +16,7 @@ export class RecordingSink implements ByteSink {
 
   async write(chunks: Uint8Array[]): Promise<void> {
     await this.onCall('write')
-    for (const chunk of chunks) this.pieces.push(chunk.slice())
+    for (const chunk of chunks) this.pieces.push(new Uint8Array(chunk))
   }
 
   async close(): Promise<void> {
@@ -29,7 +29,7 @@ export class RecordingSink implements ByteSink {
   }
 
   get bytes(): Uint8Array {
-    return Buffer.concat(this.pieces)
+    return new Uint8Array(Buffer.concat(this.pieces))
   }
 }
 
