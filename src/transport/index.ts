@@ -7,15 +7,13 @@
 export type { ByteDuplex, ByteSink, ByteSource } from './byte-stream.ts'
 export { canceled } from './interruption.ts'
 export { MEMORY_PAIR_BYTES, memoryPair } from './memory-duplex.ts'
-export { OWNED_CHUNK_BYTES, ownedChunks } from './owned-chunks.ts'
+export { ownedChunks } from './owned-chunks.ts'
 export {
   type LeaseSession,
   pumpFromSource,
   pumpToSink,
   settle,
-  TRANSFER_BYTES,
-  type TransferOptions,
   type TransferProgress,
   type WindowSession,
 } from './pump.ts'
-export { byteSink, byteSource, type SinkLike, type SourceLike, webSink, webSource } from './web-streams.ts'
+export { byteSink, byteSource, type SinkLike, type SourceLike } from './web-streams.ts'
