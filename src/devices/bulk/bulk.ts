@@ -91,6 +91,10 @@ class Bulk implements BulkDriver {
         'EINVAL',
         `Cannot create bulk: ${rate} pages per second is out of range, use an integer from 0`,
       )
+    for (const value of [seed ?? 0, workload?.seed ?? 1]) {
+      if (Number.isSafeInteger(value)) continue
+      throw new VfioError('EINVAL', `Cannot create bulk: seed ${value} is no whole number, use one`)
+    }
     this.#clock = new BulkClock({
       ...(options.hostMemory === undefined ? {} : { hostMemory: options.hostMemory }),
       dirtyLog: this.dirtyLog,

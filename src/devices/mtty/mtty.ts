@@ -84,7 +84,7 @@ const STATELESS_LOG: DirtyLogOps = {
  * one byte access after the other, in ascending order; one that leaves the BAR is EINVAL and has
  * no effect.
  *
- * @throws {@link VfioError} EINVAL when `ports` is not 1 or 2
+ * @throws {@link VfioError} EINVAL when `ports` is not 1 or 2, or `profile` none of the two
  * @example
  * ```ts
  * import { DeviceState, VfioDevice } from 'stopcopy'
@@ -118,6 +118,12 @@ class MttyDriver implements Mtty {
   constructor({ ports = 1, profile = 'strict', onInterrupt = () => {} }: MttyOptions) {
     if (ports !== 1 && ports !== 2) {
       throw new VfioError('EINVAL', `Cannot create mtty: ports is ${String(ports)}, use 1 or 2`)
+    }
+    if (profile !== 'strict' && profile !== 'exact') {
+      throw new VfioError(
+        'EINVAL',
+        `Cannot create mtty: profile is ${String(profile)}, use 'strict' or 'exact'`,
+      )
     }
     const configuration = { ports }
     this.identity = {

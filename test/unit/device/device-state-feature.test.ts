@@ -87,6 +87,17 @@ describe('MIG_DEVICE_STATE SET, three outcomes', () => {
     }
   })
 
+  it('a driver error that names a place in the stream still does, by ioctl and by setState', async () => {
+    const { device, driver } = await open()
+    const place = { section: 'registers', offset: 0 }
+    driver.onArc = () => {
+      throw new VfioError('EINVAL', 'Cannot load: the test says so', place)
+    }
+    expect(await failureOf(() => device.setState(STOP))).toMatchObject({ ...place, state: RUNNING })
+    const memory = setStateMemory(STOP)
+    expect(await failureOf(() => device.ioctl(0x3b75, memory))).toMatchObject({ ...place, state: RUNNING })
+  })
+
   it('A.2 a driver error whose write-back faults is EFAULT', async () => {
     const { device, driver } = await open()
     const gate = deferred()

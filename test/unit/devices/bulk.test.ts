@@ -73,6 +73,14 @@ async function until(seen: () => boolean): Promise<void> {
 const busy = { workload: { pagesPerSecond: 20_000, seed: 42 } }
 
 describe('bulk memory', () => {
+  it.each([1.5, Number.NaN, 2 ** 53])('a seed of %d is EINVAL, of the memory and of the workload', (seed) => {
+    const refused = [
+      () => createBulk({ memoryBytes: 8, seed }),
+      () => createBulk({ memoryBytes: 8, workload: { pagesPerSecond: 1, seed } }),
+    ]
+    for (const create of refused) expect(create).toThrow(expect.objectContaining({ code: 'EINVAL' }))
+  })
+
   it('is zero at power-on', async () => {
     const { bulk } = await open()
     expect(contents(bulk).every((byte) => byte === 0)).toBe(true)

@@ -134,6 +134,15 @@ describe("B.2, mtty's column, profile exact", () => {
   })
 })
 
+describe('createMtty', () => {
+  it.each([{ ports: 0 }, { ports: 3 }, { ports: '1' }, { profile: 'linux' }, { profile: null }])(
+    'refuses options %o with EINVAL',
+    async (options) => {
+      expect(await errnoOf(() => openMtty(options as MttyOptions))).toBe('EINVAL')
+    },
+  )
+})
+
 describe('B.3 header fields, each compared', () => {
   const fields: [string, number][] = [
     ['magic', 7],

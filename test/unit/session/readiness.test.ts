@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm'
 import { setFlagsFromString } from 'node:v8'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { VfioError } from '../../../src/errors.ts'
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDNORM } from '../../../src/uapi/poll.ts'
 import { DeviceState } from '../../../src/uapi/state.ts'
@@ -100,6 +100,18 @@ describe('DataSession.ready', () => {
 })
 
 describe('the end of a session', () => {
+  it('leaves nothing behind on a signal that outlives the wait', async () => {
+    const { session, end } = idle()
+    const { signal } = new AbortController()
+    const add = vi.spyOn(signal, 'addEventListener')
+    const remove = vi.spyOn(signal, 'removeEventListener')
+    const ready = session.ready(POLLIN, { signal })
+    end.push(Uint8Array.of(1))
+    expect(await ready).toBe(POLLIN)
+    expect(add).toHaveBeenCalledTimes(1)
+    expect(remove.mock.calls).toEqual(add.mock.calls.map((call) => call.slice(0, 2)))
+  })
+
   it('fires ended once, with an ENODEV error, before the driver side is ended', () => {
     const { session, end, handle } = idle()
     const seen: unknown[] = []
