@@ -157,6 +157,11 @@ it.each<[name: string, sections: CraftedSection[], refusal: string]>([
     "EPROTO: section 1 (ZERO): a run of 3 zero pages passes the region's 2 pages",
   ],
   [
+    'ZERO from page 1 past the region',
+    [{ ...ZERO, first: 1, payload: zeroRun(2) }],
+    "EPROTO: section 1 (ZERO): a run of 2 zero pages passes the region's 2 pages",
+  ],
+  [
     'ZERO of 2^64 - 1 pages',
     [{ ...ZERO, payload: zeroRun(2n ** 64n - 1n) }],
     "EPROTO: section 1 (ZERO): a run of NaN zero pages passes the region's 2 pages",
