@@ -350,6 +350,23 @@ describe('driver rules, column "suggested"', () => {
 })
 
 describe('typed DMA logging', () => {
+  it('copies its ranges in before the promise is returned, as the ioctl does', async () => {
+    const { device, driver, log } = await open()
+    const gate = deferred()
+    driver.onArc = () => gate.promise
+    const call = device.setState(DeviceState.STOP)
+    const ranges = [{ iova: 0n, length: 4096n }]
+    const started = device.dmaLoggingStart({ pageSize: 4096, ranges })
+    ranges[0]!.iova = 0x10_0001n
+    ranges.push({ iova: 0n, length: 0n })
+    gate.resolve()
+    await Promise.all([call, started])
+    log.mark(0n, 1)
+    const bitmap = new Uint8Array(8)
+    await device.dmaLoggingReport({ iova: 0n, length: 4096n, pageSize: 4096 }, bitmap)
+    expect([...bitmap]).toEqual([1, 0, 0, 0, 0, 0, 0, 0])
+  })
+
   const range = { iova: 0n, length: 65_536n }
 
   it('is the same by another name', async () => {
