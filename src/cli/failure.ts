@@ -44,6 +44,8 @@ export function failureLine({ message, code }: Failure): string {
 }
 
 function numbersOf(error: unknown): { code: string; errno: number } {
+  // A name that is none of the protocol's, such as EISDIR, is the cause's.
+  if (VfioError.is(error, 'UNKNOWN') && error.cause !== undefined) return numbersOf(error.cause)
   if (VfioError.is(error)) return { code: error.code, errno: error.errno }
   if (error instanceof UsageError) return { code: 'EINVAL', errno: -22 }
   // Errors of Node's system calls carry both, with the same sign.
