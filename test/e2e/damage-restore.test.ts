@@ -13,7 +13,7 @@ const MEMORY_BYTES = 4097
 /** A device that takes the stream, and all that can be seen of it. */
 interface Destination {
   readonly device: VfioDevice
-  look(): Buffer
+  readonly look: () => Buffer
 }
 
 async function bulkDestination(): Promise<Destination> {

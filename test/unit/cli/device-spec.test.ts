@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import { parseDeviceSpec } from '../../../src/cli/device-spec.ts'
+
+describe('parseDeviceSpec', () => {
+  it.each([
+    ['mtty', { type: 'mtty' }],
+    ['mtty:ports=1', { type: 'mtty', ports: 1 }],
+    ['mtty:ports=2', { type: 'mtty', ports: 2 }],
+    ['bulk', { type: 'bulk' }],
+    ['bulk:size=0', { type: 'bulk', size: 0 }],
+    ['bulk:size=1.5GiB,seed=7', { type: 'bulk', size: 1_610_612_736, seed: 7 }],
+    ['bulk:seed=0xffffffff', { type: 'bulk', seed: 0xffff_ffff }],
+  ])('reads %s and adds nothing', (text, spec) => {
+    expect(parseDeviceSpec(text)).toEqual(spec)
+  })
+
+  it.each([
+    ['', /there is no device ""/],
+    ['floppy', /there is no device "floppy", use mtty\[:ports=1\|2\] or bulk\[/],
+    ['MTTY', /there is no device "MTTY"/],
+    ['mtty:', /"" is no option/],
+    ['mtty:ports', /"ports" is no option/],
+    ['mtty:ports=', /"ports=" is no option/],
+    ['mtty:ports=1=2', /"ports=1=2" is no option/],
+    ['mtty:ports=3', /ports is 3, use 1 or 2/],
+    ['mtty:size=1', /it has no option "size"/],
+    ['bulk:ports=1', /it has no option "ports"/],
+    ['bulk:size=1,size=2', /size comes twice/],
+    ['bulk:size=1,', /"" is no option/],
+    ['bulk:size=1.3KiB', /no whole number of bytes/],
+    ['bulk:seed=-1', /seed is -1, use 0 to 4294967295/],
+    ['bulk:seed=4294967296', /seed is 4294967296/],
+    ['bulk:seed=x', /seed is x/],
+    ['bulk:__proto__=1', /it has no option "__proto__"/],
+  ])('refuses %j', (text, reason) => {
+    expect(() => parseDeviceSpec(text)).toThrow(RangeError)
+    expect(() => parseDeviceSpec(text)).toThrow(reason)
+  })
+})
