@@ -13,12 +13,12 @@ export type SinkLike = ByteSink | WritableStream<Uint8Array>
 /** A stream of either kind, for calls that take both. */
 export type SourceLike = ByteSource | ReadableStream<Uint8Array>
 
-/** The sink itself, or a sink over a WHATWG stream. @throws {@link TypeError} when the stream is locked */
+/** The sink itself, or a sink over a WHATWG stream. @throws {@link VfioError} EBUSY when the stream is locked */
 export function byteSink(sink: SinkLike): ByteSink {
   return 'getWriter' in sink ? webSink(sink) : sink
 }
 
-/** The source itself, or a source over a WHATWG stream. @throws {@link TypeError} when the stream is locked */
+/** The source itself, or a source over a WHATWG stream. @throws {@link VfioError} EBUSY when the stream is locked */
 export function byteSource(source: SourceLike): ByteSource {
   return 'getReader' in source ? webSource(source) : source
 }
@@ -27,9 +27,10 @@ export function byteSource(source: SourceLike): ByteSource {
  * A sink over a WHATWG stream, which gets owned chunks of at most 256 KiB. A write settles when the stream
  * wants more, so with the default strategy the stream holds one chunk beyond what it has finished.
  *
- * @throws {@link TypeError} when the stream is locked
+ * @throws {@link VfioError} EBUSY when the stream is locked
  */
 export function webSink(stream: WritableStream<Uint8Array>): ByteSink {
+  if (stream.locked) throw locked('write to')
   const writer = stream.getWriter()
   // Failures are told by `ready`, by the next write and by `close`; this one would be unhandled besides.
   writer.closed.catch(() => {})
@@ -62,9 +63,10 @@ export function webSink(stream: WritableStream<Uint8Array>): ByteSink {
  *
  * Reading throws EINVAL when a chunk is no Uint8Array, else what the stream fails with.
  *
- * @throws {@link TypeError} when the stream is locked
+ * @throws {@link VfioError} EBUSY when the stream is locked
  */
 export function webSource(stream: ReadableStream<Uint8Array>): ByteSource {
+  if (stream.locked) throw locked('read from')
   const reader = stream.getReader()
   reader.closed.catch(() => {})
   let rest = new Uint8Array(0) as Uint8Array
@@ -95,4 +97,8 @@ export function webSource(stream: ReadableStream<Uint8Array>): ByteSource {
       await reader.cancel(reason)
     },
   }
+}
+
+function locked(action: string): VfioError {
+  return new VfioError('EBUSY', `Cannot ${action} the stream: it is locked, release its reader or writer`)
 }

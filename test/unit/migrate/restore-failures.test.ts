@@ -168,14 +168,18 @@ describe('a restore that fails', () => {
   it('facts C.1.12: resets a device found in RESUMING after a SET that was reported as failed', async () => {
     const driver = new FaultyDevice(createMtty())
     const device = await VfioDevice.open(driver)
+    const sets: DeviceState[] = []
     const liar = overridden(device, {
       async setState(target) {
+        sets.push(target)
         await device.setState(target)
         throw new VfioError('EFAULT', 'Cannot ioctl: the write-back failed')
       },
     })
     const failure = await failureOf(() => restore(liar, new RecordingSource(mttyStream)))
     expect(failure).toMatchObject({ code: 'EFAULT', state: RUNNING })
+    // A SET from RESUMING would load what came so far.
+    expect(sets).toEqual([DeviceState.RESUMING])
     expect(driver.resets).toBe(1)
   })
 })

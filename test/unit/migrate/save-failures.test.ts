@@ -109,6 +109,14 @@ describe('facts C.1.11: a save that fails', () => {
     expect(sink.aborts).toHaveLength(1)
   })
 
+  it('believes no reset that left the device elsewhere: it is lost', async () => {
+    const driver = new FaultyDevice(createMtty(), { failAt: 'STOP->STOP_COPY', toError: true })
+    const idle = overridden(await VfioDevice.open(driver), { reset: () => Promise.resolve() })
+    const failure = await failureOf(() => save(idle, new RecordingSink()))
+    expect(failure.state).toBe(DeviceState.ERROR)
+    expect(failure.message).toMatch(/; the reset failed too: the device is lost in ERROR, close it$/)
+  })
+
   it('facts C.1.12: believes only state() after a failed SET', async () => {
     const device = await VfioDevice.open(createMtty())
     const sets: DeviceState[] = []

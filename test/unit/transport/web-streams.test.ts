@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { ByteSource } from '../../../src/transport/byte-stream.ts'
 import { OWNED_CHUNK_BYTES, ownedChunks } from '../../../src/transport/owned-chunks.ts'
 import { byteSink, byteSource } from '../../../src/transport/web-streams.ts'
+import { outcome } from '../../support/vfio-error.ts'
 
 async function drain(source: ByteSource, readBytes = 7): Promise<number[]> {
   const bytes: number[] = []
@@ -140,4 +141,13 @@ describe('a source over a ReadableStream', () => {
     expect([...dst]).toEqual([0, 0])
     expect(reasons).toEqual(['enough'])
   })
+})
+
+it('a stream that somebody else holds is EBUSY', () => {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+  const source = byteSource(readable)
+  const sink = byteSink(writable)
+  expect(outcome(() => byteSource(readable))).toBe('EBUSY')
+  expect(outcome(() => byteSink(writable))).toBe('EBUSY')
+  expect([byteSource(source), byteSink(sink)]).toEqual([source, sink])
 })
