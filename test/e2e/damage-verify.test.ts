@@ -1,9 +1,14 @@
 /** Damage that `verify` must see: in-process, since every bit has its turn. @module */
 
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { VfioError } from '../../src/errors.ts'
 import { verify } from '../../src/migrate/index.ts'
 import { bulkStream, BytesSource, flip, mttyStream, randomNumbers } from './stream-bytes.ts'
+
+beforeAll(() => {
+  // Sixty thousand refusals, and nobody looks at their stack traces.
+  Error.stackTraceLimit = 0
+})
 
 /** The refusal of a damaged stream; undefined when there was none. */
 async function refusal(bytes: Uint8Array): Promise<VfioError | undefined> {
