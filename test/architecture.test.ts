@@ -148,7 +148,7 @@ describe('files', () => {
 
   it('of src begin with a module doc', () => {
     const bare = SOURCES.filter(({ path }) => !path.startsWith('engine/generated/')).filter(
-      ({ text }) => !/^\/\*\*(?:(?!\*\/)[\s\S])*@module\s*\*\//.test(text),
+      ({ text }) => !/^(?:#!.*\n)?\/\*\*(?:(?!\*\/)[\s\S])*@module\s*\*\//.test(text),
     )
     expect(bare.map(({ path }) => path)).toEqual([])
   })

@@ -15,8 +15,6 @@ import { explainFlags, explainState } from './explain/state-text.ts'
 import { V1_STATES, V1_STATE_MASK, explainV1State } from './explain/v1-states.ts'
 import { canonicalName, parseInteger } from './words.ts'
 
-export type { Answer, Cause, ExplainedField } from './explain/answer.ts'
-
 /** Second names of the same numbers on Linux. */
 const ALIASES: Readonly<Record<string, ErrnoName>> = { EWOULDBLOCK: 'EAGAIN', ENOTSUP: 'EOPNOTSUPP' }
 

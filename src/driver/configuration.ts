@@ -1,7 +1,7 @@
 /**
- * A device's configuration and its fingerprint, for drivers that are written by hand.
+ * The fingerprint of a device's configuration, for drivers that are written by hand.
  *
  * @module
  */
 
-export { configurationFingerprint, encodeConfiguration } from '../format/configuration.ts'
+export { configurationFingerprint } from '../format/index.ts'

@@ -12,14 +12,7 @@ export {
   encodeConfiguration,
 } from './configuration.ts'
 export { declareRegions, MAX_MEMORY_BYTES, MAX_REGIONS, type RegionDeclaration } from './coverage.ts'
-export {
-  type ChecksumKind,
-  FORMAT_VERSION,
-  HEADER_BYTES,
-  PAGE_BYTES,
-  type StreamHeader,
-  TYPE_BYTES,
-} from './header.ts'
+export { type ChecksumKind, HEADER_BYTES, PAGE_BYTES, type StreamHeader, TYPE_BYTES } from './header.ts'
 export { OpaqueWriter, openReader } from './open.ts'
 export { type StreamHandler, StreamReader } from './reader.ts'
 export {

@@ -8,7 +8,7 @@
  */
 
 import type { DeviceIdentity, DeviceRegions, DirtyLogOps, Driver } from '../device/driver.ts'
-import { VfioError } from '../errors.ts'
+import { Errno, VfioError } from '../errors.ts'
 import type { Awaitable, ErrnoName } from '../errors.ts'
 import type { PrecopyInfo, ResumeEnd, SaveEnd, SessionEnd } from '../session/session-end.ts'
 import { POLLOUT } from '../uapi/poll.ts'
@@ -28,8 +28,8 @@ export interface Faults {
   failRead?: number | undefined
   /** Stream offset in bytes: a write that would cover it fails, and so does every later one. */
   failWrite?: number | undefined
-  /** errno of the failure; default EIO. */
-  errno?: ErrnoName | undefined
+  /** errno of the failure, by name or number of either sign; default EIO. */
+  errno?: ErrnoName | number | undefined
   /** The failing arc moves the device to ERROR instead of keeping the last completed state. */
   toError?: boolean | undefined
 }
@@ -58,9 +58,11 @@ export class FaultyDevice implements Driver {
   resets = 0
   readonly #driver: Driver
 
+  /** @throws {@link VfioError} EINVAL for an arc or an errno that does not exist: it would never fail */
   constructor(driver: Driver, faults: Faults = {}) {
     this.#driver = driver
     this.faults = { ...faults }
+    checkFaults(this.faults)
   }
 
   get flags(): number {
@@ -123,7 +125,11 @@ export class FaultyDevice implements Driver {
 
   #failure(action: string, state?: DeviceState): VfioError {
     const message = `${action}: a fault was injected here, clear it in \`faults\``
-    return new VfioError(this.faults.errno ?? 'EIO', message, state === undefined ? {} : { state })
+    const options = state === undefined ? {} : { state }
+    const { errno = 'EIO' } = this.faults
+    return typeof errno === 'number'
+      ? VfioError.fromErrno(errno, message, options)
+      : new VfioError(errno, message, options)
   }
 
   #faultyRead(end: SaveEnd): SaveEnd {
@@ -137,6 +143,24 @@ export class FaultyDevice implements Driver {
     if (failWrite === undefined) return end
     return new FaultyResumeEnd(end, failWrite, () => this.#failure(`Cannot write byte ${failWrite}`))
   }
+}
+
+function checkFaults({ failAt, errno }: Faults): void {
+  const states = Object.keys(DeviceState)
+  const [from, to, ...rest] =
+    typeof failAt === 'object' ? [failAt.from, failAt.to].map(deviceStateName) : (failAt?.split('->') ?? [])
+  if (
+    failAt !== undefined &&
+    !(rest.length === 0 && states.includes(from ?? '') && states.includes(to ?? ''))
+  ) {
+    throw new VfioError(
+      'EINVAL',
+      `Cannot inject faults: ${JSON.stringify(failAt)} is no arc, use 'STOP->STOP_COPY'`,
+    )
+  }
+  const known = typeof errno === 'number' ? Number.isInteger(errno) : errno === undefined || errno in Errno
+  if (!known)
+    throw new VfioError('EINVAL', `Cannot inject faults: ${errno} is no errno, use a name such as 'EIO'`)
 }
 
 /** Leaves out `lease`, so that every byte passes `read`, where the fault is. */

@@ -14,6 +14,25 @@ async function openFaulty(faults?: Faults): Promise<{ faulty: FaultyDevice; devi
 }
 
 describe('FaultyDevice', () => {
+  it('refuses an arc or an errno that does not exist: it would never fail', () => {
+    for (const failAt of ['STOP>STOP_COPY', '1->3', 'STOP->STOP_COPY->STOP', { from: 9, to: 1 }])
+      expect(() => new FaultyDevice(createMtty(), { failAt } as unknown as Faults)).toThrowError(/is no arc/)
+    for (const errno of ['ENOPE', 1.5])
+      expect(() => new FaultyDevice(createMtty(), { errno } as unknown as Faults)).toThrowError(/is no errno/)
+  })
+
+  it('takes an errno by number of either sign', async () => {
+    for (const errno of [16, -16]) {
+      const device = await VfioDevice.open(
+        new FaultyDevice(createMtty(), { failAt: 'STOP->STOP_COPY', errno }),
+      )
+      await expect(device.setState(DeviceState.STOP_COPY)).rejects.toMatchObject({
+        code: 'EBUSY',
+        errno: -16,
+      })
+    }
+  })
+
   it('without faults is the driver it wraps', async () => {
     const { faulty, device } = await openFaulty()
     const mtty = createMtty()
