@@ -23,6 +23,7 @@ import type { PrecopyInfo, SaveEnd } from '../session/session-end.ts'
 import { POLLIN, POLLRDNORM } from '../uapi/index.ts'
 import { BITMAP_PAGES, type MemoryRegion } from './memory-region.ts'
 import { PageCursor, type PageRun } from './page-runs.ts'
+import { SpanQueue } from './span-queue.ts'
 import { closingBytes, openingBytes, plannedPageBytes, runBytes } from './stream-length.ts'
 
 /** Frames that PRE_COPY copies into; all of them leased out is EAGAIN. */
@@ -44,14 +45,6 @@ export interface CheckedSourceOptions {
   readonly running: boolean
 }
 
-/** Bytes of the stream, and the frame that must stay untouched until they are released. */
-interface Span {
-  readonly bytes: Uint8Array
-  readonly frame: number | undefined
-  taken: number
-  leases: number
-}
-
 /** The driver's side of a saving session. */
 export class CheckedSource implements SaveEnd {
   readonly direction = 'save'
@@ -64,8 +57,10 @@ export class CheckedSource implements SaveEnd {
   readonly #frames: readonly number[]
   readonly #freeFrames: number[]
   readonly #cursor: PageCursor
-  readonly #spans: Span[] = []
-  readonly #leased: Span[] = []
+  readonly #spans: SpanQueue = new SpanQueue((frame) => {
+    this.#freeFrames.push(frame)
+    this.#wake()
+  })
   #stage: 'header' | 'pages' | 'state' | 'done' = 'header'
   #stateSent = 0
   #running: boolean
@@ -118,7 +113,7 @@ export class CheckedSource implements SaveEnd {
 
   /** Bytes that the session would still deliver if STOP_COPY were entered now. */
   get remainingBytes(): number {
-    const queued = this.#queuedBytes + this.#headerBytes
+    const queued = this.#spans.byteLength + this.#headerBytes
     if (this.#stage === 'done') return queued
     const { regions, stateBytes } = this.#options
     const planned = plannedPageBytes(this.#cursor, regions)
@@ -131,7 +126,7 @@ export class CheckedSource implements SaveEnd {
   }
 
   poll(): number {
-    if (this.#spans.length > 0 || this.#stage === 'header') return READABLE
+    if (!this.#spans.empty || this.#stage === 'header') return READABLE
     // The permanent end is readable too: a read answers 0 at once.
     if (!this.#running) return READABLE
     if (this.#freeFrames.length === 0 && this.#frames.length > 0) return 0
@@ -144,7 +139,7 @@ export class CheckedSource implements SaveEnd {
   precopyInfo(): PrecopyInfo {
     const { initial, dirty } = plannedPageBytes(this.#cursor, this.#options.regions)
     // What is queued is of the first pass until a dirty run was cut.
-    const queued = this.#queuedBytes
+    const queued = this.#spans.byteLength
     return {
       initialBytes: this.#headerBytes + initial + (this.#resending ? 0 : queued),
       dirtyBytes: dirty + (this.#resending ? queued : 0),
@@ -154,80 +149,45 @@ export class CheckedSource implements SaveEnd {
 
   read(dst: Uint8Array): number {
     let filled = 0
-    while (filled < dst.length) {
-      const span = this.#front(filled === 0)
-      if (span === undefined) break
-      const bytes = span.bytes.subarray(span.taken, span.taken + dst.length - filled)
-      dst.set(bytes, filled)
-      filled += bytes.length
-      this.#take(span, bytes.length)
-    }
+    while (filled < dst.length && this.#fill(filled === 0)) filled += this.#spans.read(dst, filled)
     return filled
   }
 
   lease(maxBytes: number): Uint8Array {
-    const span = this.#front(true)
-    if (span === undefined) return new Uint8Array(0)
-    const bytes = span.bytes.subarray(span.taken, span.taken + maxBytes)
-    span.leases++
-    this.#leased.push(span)
-    this.#take(span, bytes.length)
-    return bytes
+    this.#fill(true)
+    return this.#spans.lease(maxBytes)
   }
 
   release(): void {
-    const span = this.#leased.shift()
-    if (span === undefined) return
-    span.leases--
-    this.#settle(span)
-    if (this.#ended && this.#leased.length === 0) this.#free()
+    const out = this.#spans.leased
+    this.#spans.release()
+    if (out && this.#ended && !this.#spans.leased) this.#free()
   }
 
   end(): void {
     this.#ended = true
-    this.#spans.length = 0
+    this.#spans.drop()
     this.#freeze(false)
     for (const region of this.#options.regions) region.onDirty = undefined
-    if (this.#leased.length === 0) this.#free()
+    if (!this.#spans.leased) this.#free()
     else abandoned.register(this, this.#memory, this)
-  }
-
-  get #queuedBytes(): number {
-    return this.#spans.reduce((total, span) => total + span.bytes.length - span.taken, 0)
   }
 
   get #headerBytes(): number {
     return this.#stage === 'header' ? openingBytes(this.#options.configuration.length) : 0
   }
 
-  /** The span that comes next; EAGAIN (only when `must`) while all frames are out. */
-  #front(must: boolean): Span | undefined {
-    while (this.#spans.length === 0) {
-      if (
-        this.#running &&
-        this.#stage === 'pages' &&
-        this.#frames.length > 0 &&
-        this.#freeFrames.length === 0
-      ) {
-        if (!must) return undefined
+  /** Whether there is something to take; EAGAIN (only when `must`) while all frames are out. */
+  #fill(must: boolean): boolean {
+    while (this.#spans.empty) {
+      const paging = this.#running && this.#stage === 'pages'
+      if (paging && this.#frames.length > 0 && this.#freeFrames.length === 0) {
+        if (!must) return false
         throw new VfioError('EAGAIN', 'Cannot read migration data: all frames are leased out, release one')
       }
-      if (!this.#produce()) return undefined
+      if (!this.#produce()) return false
     }
-    return this.#spans[0]
-  }
-
-  #take(span: Span, byteLength: number): void {
-    span.taken += byteLength
-    if (span.taken < span.bytes.length) return
-    this.#spans.shift()
-    this.#settle(span)
-  }
-
-  #settle(span: Span): void {
-    if (span.frame === undefined || span.leases > 0 || span.taken < span.bytes.length) return
-    this.#freeFrames.push(span.frame)
-    this.#wake()
+    return true
   }
 
   /** Appends the next section to the queue; false when there is nothing to send now. */
@@ -236,7 +196,7 @@ export class CheckedSource implements SaveEnd {
       this.#stage = 'pages'
       const { configuration } = this.#options
       const payload = this.#block + align(WORK_BYTES + this.#options.stateBytes)
-      this.#push(this.#writer.header())
+      this.#spans.push(this.#writer.header())
       this.#section(Tag.CONFIG, payload, configuration.length)
       return true
     }
@@ -262,7 +222,7 @@ export class CheckedSource implements SaveEnd {
         return true
       }
       this.#stage = 'done'
-      this.#push(this.#writer.end())
+      this.#spans.push(this.#writer.end())
       return true
     }
     return false
@@ -272,24 +232,13 @@ export class CheckedSource implements SaveEnd {
     const { region: index, first, count, zero } = run
     const region = this.#options.regions[index] as MemoryRegion
     if (zero) {
-      const view = new DataView(
-        this.#engine.bytes.buffer,
-        this.#engine.bytes.byteOffset + this.#block + ZERO_AT,
-        8,
-      )
-      view.setUint32(0, count, true)
-      view.setUint32(4, 0, true)
       const payload = this.#block + ZERO_AT
-      this.#push(
-        this.#writer.section({
-          tag: Tag.ZERO,
-          payload,
-          payloadBytes: ZERO_PAYLOAD_BYTES,
-          region: index,
-          first,
-        }),
-      )
-      this.#push(this.#engine.bytes.slice(payload, payload + ZERO_PAYLOAD_BYTES))
+      const bytes = this.#engine.bytes.subarray(payload, payload + ZERO_PAYLOAD_BYTES)
+      new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, count, true)
+      const plan = { tag: Tag.ZERO, payload, payloadBytes: ZERO_PAYLOAD_BYTES, region: index, first }
+      this.#spans.push(this.#writer.section(plan))
+      // A copy: the next zero run is counted in the same place.
+      this.#spans.push(bytes.slice())
       return
     }
     const src = region.pointer + first * PAGE_BYTES
@@ -310,12 +259,8 @@ export class CheckedSource implements SaveEnd {
     options: { region?: number; first?: number; frame?: number } = {},
   ): void {
     const { frame, ...place } = options
-    this.#push(this.#writer.section({ tag, payload, payloadBytes, ...place }))
-    this.#push(this.#engine.bytes.subarray(payload, payload + payloadBytes), frame)
-  }
-
-  #push(bytes: Uint8Array, frame?: number): void {
-    this.#spans.push({ bytes, frame, taken: 0, leases: 0 })
+    this.#spans.push(this.#writer.section({ tag, payload, payloadBytes, ...place }))
+    this.#spans.push(this.#engine.bytes.subarray(payload, payload + payloadBytes), frame)
   }
 
   #freeze(frozen: boolean): void {

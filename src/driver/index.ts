@@ -4,6 +4,7 @@
  * @module
  */
 
+export { configurationFingerprint } from './configuration.ts'
 export {
   type DefinedDevice,
   defineDevice,
