@@ -9,6 +9,7 @@ import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promi
 import { basename, dirname, join } from 'node:path'
 import { VfioError } from '../errors.ts'
 import type { ByteSink } from '../transport/index.ts'
+import { chunksAfter } from './chunks-after.ts'
 import { attempt } from './node-error.ts'
 
 /** A sink that writes a file; `abort` is also what a signal handler calls before it ends the process. */
@@ -71,7 +72,7 @@ class TemporaryFile implements FileSink {
       let left = chunks.filter(({ length }) => length > 0)
       while (left.length > 0) {
         const { bytesWritten } = await handle.writev(left)
-        left = without(left, bytesWritten)
+        left = chunksAfter(left, bytesWritten)
       }
     })
   }
@@ -145,15 +146,4 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await handle?.close()
   }
-}
-
-/** The chunks after their first `byteLength` bytes: a `writev` may be short. */
-function without(chunks: readonly Uint8Array[], byteLength: number): Uint8Array[] {
-  let skip = byteLength
-  const left: Uint8Array[] = []
-  for (const chunk of chunks) {
-    if (skip < chunk.length) left.push(chunk.subarray(skip))
-    skip = Math.max(0, skip - chunk.length)
-  }
-  return left
 }

@@ -33,17 +33,10 @@ export function fileSource(path: string): FileSource {
   return new ReadAheadFile(path)
 }
 
-interface OpenedFile {
-  readonly handle: FileHandle
-  /** Pipes and terminals have no positions. */
-  readonly isRegular: boolean
-}
-
 class ReadAheadFile implements FileSource {
   readonly path: string
-  #opening: Promise<OpenedFile> | undefined
+  #opening: Promise<FileHandle> | undefined
   #byteLength: number | undefined
-  #position = 0
   /** What was read and not taken, in one of the buffers, while the other one fills. */
   #ready: Uint8Array = new Uint8Array(0)
   #ahead: Promise<Uint8Array> | undefined
@@ -67,7 +60,7 @@ class ReadAheadFile implements FileSource {
     this.#ready = new Uint8Array(0)
     const file = await this.#opening?.catch(() => undefined)
     await this.#ahead?.catch(() => {})
-    await file?.handle.close()
+    await file?.close()
     this.#opening = undefined
   }
 
@@ -99,17 +92,17 @@ class ReadAheadFile implements FileSource {
   #readInto(buffer: Uint8Array): Promise<Uint8Array> {
     return attempt(`read "${this.path}"`, async () => {
       this.#opening ??= this.#open()
-      const { handle, isRegular } = await this.#opening
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, isRegular ? this.#position : null)
-      this.#position += bytesRead
+      const handle = await this.#opening
+      // From where the file stands: pipes and terminals have no positions.
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null)
       return buffer.subarray(0, bytesRead)
     })
   }
 
-  async #open(): Promise<OpenedFile> {
+  async #open(): Promise<FileHandle> {
     const handle = await open(this.path, 'r')
     const stats = await handle.stat()
     if (stats.isFile()) this.#byteLength = stats.size
-    return { handle, isRegular: stats.isFile() }
+    return handle
   }
 }

@@ -133,7 +133,6 @@ export async function pumpFromSource(
       const window = (isPromise(opened) ? await opened : opened) as Uint8Array
       const reading = transfer.wait(source.read(window))
       const byteLength = isPromise(reading) ? await reading : reading
-      transfer.check()
       const committed = transfer.attempt(() => session.commit(byteLength))
       if (isPromise(committed)) await committed
       if (byteLength === 0) return transfer.bytes
@@ -184,10 +183,6 @@ class Transfer {
     this.#interruption = new Interruption(action, signals, onInterrupt)
   }
 
-  check(): void {
-    this.#interruption.check()
-  }
-
   wait<T>(work: Awaitable<T>): Awaitable<T> {
     return this.#interruption.wait(work)
   }
@@ -198,9 +193,9 @@ class Transfer {
 
   /** Called once per chunk. */
   giveWay(): Promise<void> | undefined {
-    this.check()
+    this.#interruption.check()
     const turn = this.#turns.giveWay()
-    return turn?.then(() => this.check())
+    return turn?.then(() => this.#interruption.check())
   }
 
   advance(byteLength: number, sourceBytes?: number): void {
@@ -238,7 +233,7 @@ class Transfer {
       }
       if (this.#session.ready !== undefined)
         await this.wait(this.#session.ready(this.#events, this.#signal()))
-      this.check()
+      this.#interruption.check()
       try {
         return await this.wait(call())
       } catch (next) {

@@ -135,7 +135,10 @@ class LongStreamDriver extends ScriptedDriver {
 }
 
 describe('the stream of an opaque device', () => {
-  const own = Uint8Array.from({ length: 700_000 }, (_, index) => (index * 7 + (index >> 9)) & 255)
+  const own = Uint8Array.from(
+    { length: 700_000 },
+    (_, index) => (index * 7 + (index >> 9) + 5 * (index >> 17)) & 255,
+  )
 
   async function wrapped(): Promise<Uint8Array> {
     const sink = new RecordingSink()

@@ -62,6 +62,17 @@ describe('fileSink', () => {
     expect(await codeOf(() => busy.close())).toBe('EBADF')
   })
 
+  it('lets a close that is under way finish: an abort then finds nothing to remove', async () => {
+    const dir = directory()
+    const sink = fileSink(join(dir, 'closed'))
+    await sink.write([Uint8Array.of(1)])
+    const closing = sink.close()
+    await new Promise((resolve) => setImmediate(resolve))
+    await sink.abort()
+    await closing
+    expect(readdirSync(dir)).toEqual(['closed'])
+  })
+
   it('keeps what stood there before until close, and for good on abort', async () => {
     const dir = directory()
     const path = join(dir, 'kept')

@@ -56,6 +56,19 @@ describe('a sink over a WritableStream', () => {
     expect(started).toEqual([1, 2])
   })
 
+  it('queues one chunk of a long write at a time', async () => {
+    let queued = 0
+    const size = (): number => {
+      queued++
+      return 1
+    }
+    const stuck = { write: () => new Promise<void>(() => {}) }
+    const sink = byteSink(new WritableStream<Uint8Array>(stuck, { highWaterMark: 1, size }))
+    void sink.write([new Uint8Array(3 * OWNED_CHUNK_BYTES)])
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    expect(queued).toBe(1)
+  })
+
   it('fails writes and close with the error of the stream', async () => {
     const refused = new Error('disk full')
     const make = () => byteSink(new WritableStream({ write: () => Promise.reject(refused) }))
