@@ -77,6 +77,16 @@ describe('DirtyLog', () => {
     expect(outcome(() => report(log, range(10, 1)))).toBe('EINVAL')
   })
 
+  it('A.6 too many ranges for HW: none are merged, each of the 256 a START may have is tracked alone', () => {
+    const log = started(...Array.from({ length: 256 }, (_, index) => range(index * 3, 1)))
+    for (let index = 0; index < 256; index++) log.mark(BigInt(index * 3) * PAGE, 1)
+    log.mark(PAGE, 4096)
+    for (let index = 0; index < 256; index++) {
+      expect(report(log, range(index * 3, 1))).toEqual([[index * 3, 1]])
+      expect(outcome(() => report(log, range(index * 3 + 1, 1)))).toBe('EINVAL')
+    }
+  })
+
   it('A.6 ranges that touch can be reported together, in any order of the START', () => {
     const log = started(range(20, 10), range(10, 10))
     log.mark(19n * PAGE, 8192)

@@ -381,15 +381,15 @@ describe('typed DMA logging', () => {
   })
 
   it.each([
-    [{ pageSize: 4096, ranges: [] }, 'EINVAL'],
-    [{ pageSize: 4096, ranges: Array.from({ length: 257 }, () => range) }, 'E2BIG'],
-    [{ pageSize: 3, ranges: [range] }, 'EINVAL'],
-    [{ pageSize: 0.5, ranges: [range] }, 'EINVAL'],
-    [{ pageSize: Number.NaN, ranges: [range] }, 'EINVAL'],
-    [{ pageSize: 4096, ranges: [{ iova: -4096n, length: 8192n }] }, 'EINVAL'],
-    [{ pageSize: 4096, ranges: [{ iova: 2n ** 64n, length: 4096n }] }, 'EOVERFLOW'],
-    [{ pageSize: 4096, ranges: [range, range] }, 'EINVAL'],
-  ])('A.6 start with bad arguments %#', async (options, code) => {
+    ['no ranges', { pageSize: 4096, ranges: [] }, 'EINVAL'],
+    ['257 ranges', { pageSize: 4096, ranges: Array.from({ length: 257 }, () => range) }, 'E2BIG'],
+    ['a page size of 3', { pageSize: 3, ranges: [range] }, 'EINVAL'],
+    ['half a byte as page size', { pageSize: 0.5, ranges: [range] }, 'EINVAL'],
+    ['NaN as page size', { pageSize: Number.NaN, ranges: [range] }, 'EINVAL'],
+    ['a negative iova', { pageSize: 4096, ranges: [{ iova: -4096n, length: 8192n }] }, 'EINVAL'],
+    ['an iova of 2^64', { pageSize: 4096, ranges: [{ iova: 2n ** 64n, length: 4096n }] }, 'EOVERFLOW'],
+    ['a range twice', { pageSize: 4096, ranges: [range, range] }, 'EINVAL'],
+  ])('A.6 start with %s is refused', async (_name, options, code) => {
     expect(await codeOf(async () => (await open()).device.dmaLoggingStart(options))).toBe(code)
   })
 
