@@ -27,7 +27,10 @@ export class FdTable {
   constructor(options: { limit?: number } = {}) {
     const { limit = 1024 } = options
     if (!Number.isSafeInteger(limit) || limit < 0) {
-      throw new VfioError('EINVAL', `Cannot make an fd table of ${limit} numbers: pass a whole number`)
+      throw new VfioError(
+        'EINVAL',
+        `Cannot make an fd table of ${limit} numbers: that is no count, pass a whole number from 0`,
+      )
     }
     this.limit = limit
   }
@@ -50,7 +53,9 @@ export class FdTable {
   close(fd: number): void {
     const session = this.#sessions.get(fd)
     if (session === undefined) {
-      throw new VfioError('EBADF', `Cannot close fd ${fd}: it is not open`, { syscall: 'close' })
+      throw new VfioError('EBADF', `Cannot close fd ${fd}: it is not open, pass one that a call returned`, {
+        syscall: 'close',
+      })
     }
     session.close()
   }

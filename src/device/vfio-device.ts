@@ -72,9 +72,13 @@ export class VfioDevice implements MigrationDevice {
     if (request === VFIO_DEVICE_FEATURE) return featureIoctl(this.#core, this.fds, memory, address)
     if (request !== VFIO_DEVICE_RESET) {
       const name = `0x${request.toString(16)}`
-      throw new VfioError('ENOTTY', `Cannot call ioctl ${name}: the device has no such request`, {
-        syscall: 'ioctl',
-      })
+      throw new VfioError(
+        'ENOTTY',
+        `Cannot call ioctl ${name}: the device has no such request, use DEVICE_FEATURE or DEVICE_RESET`,
+        {
+          syscall: 'ioctl',
+        },
+      )
     }
     await this.#core.reset()
     return 0
@@ -187,5 +191,8 @@ export class VfioDevice implements MigrationDevice {
 
 function wholeNumber(pageSize: number): bigint {
   if (Number.isSafeInteger(pageSize)) return BigInt(pageSize)
-  throw new VfioError('EINVAL', `Cannot log DMA by pages of ${pageSize} bytes: pass a power of two`)
+  throw new VfioError(
+    'EINVAL',
+    `Cannot log DMA by pages of ${pageSize} bytes: that is no whole number, pass a power of two`,
+  )
 }

@@ -29,9 +29,13 @@ export function precopyIoctl(
 ): number {
   if (request !== VFIO_MIG_GET_PRECOPY_INFO || side === undefined || !side.hasPrecopyInfo) {
     const name = `0x${request.toString(16)}`
-    throw new VfioError('ENOTTY', `Cannot call ioctl ${name}: this data session has no such request`, {
-      syscall: 'ioctl',
-    })
+    throw new VfioError(
+      'ENOTTY',
+      `Cannot call ioctl ${name}: this data session has no such request, go on without it`,
+      {
+        syscall: 'ioctl',
+      },
+    )
   }
   const { argsz } = parsePrecopyInfo(memory, address)
   const { initialBytes, dirtyBytes, reinit } = side.precopyInfo()

@@ -62,9 +62,13 @@ export class ResumeSide {
     this.#checkNoWindow('window')
     if (this.#failure !== undefined) throw this.#failure
     if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
-      throw new VfioError('EINVAL', `Cannot open a window of ${maxBytes} bytes: ask for one or more`, {
-        syscall: 'window',
-      })
+      throw new VfioError(
+        'EINVAL',
+        `Cannot open a window of ${maxBytes} bytes: that is no size, ask for one or more`,
+        {
+          syscall: 'window',
+        },
+      )
     }
     const bytes =
       end.window === undefined ? this.#stage(maxBytes) : this.#toEnd('window', () => end.window!(maxBytes))
@@ -83,9 +87,13 @@ export class ResumeSide {
       throw new VfioError('EINVAL', 'Cannot commit: no window is out, open one', { syscall: 'commit' })
     }
     if (!Number.isSafeInteger(byteLength) || byteLength < 0 || byteLength > bytes.length) {
-      throw new VfioError('EINVAL', `Cannot commit ${byteLength} bytes: the window has ${bytes.length}`, {
-        syscall: 'commit',
-      })
+      throw new VfioError(
+        'EINVAL',
+        `Cannot commit ${byteLength} bytes: the window has ${bytes.length}, commit that many or fewer`,
+        {
+          syscall: 'commit',
+        },
+      )
     }
     this.#window = undefined
     try {

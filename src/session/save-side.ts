@@ -51,7 +51,7 @@ export class SaveSide {
   lease(maxBytes: number): Uint8Array {
     const end = this.#enter('lease')
     if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
-      throw new VfioError('EINVAL', `Cannot lease ${maxBytes} bytes: ask for one or more`, {
+      throw new VfioError('EINVAL', `Cannot lease ${maxBytes} bytes: that is no size, ask for one or more`, {
         syscall: 'lease',
       })
     }

@@ -112,6 +112,15 @@ describe('numbers of <linux/vfio.h>', () => {
     ])
   })
 
+  it('0.1 errno numbers are the listed ones', () => {
+    const listed = `ENOENT 2 EINTR 4 EIO 5 E2BIG 7 EBADF 9 EAGAIN 11 ENOMEM 12 EFAULT 14 EBUSY 16 EEXIST 17
+      ENODEV 19 EINVAL 22 ENFILE 23 EMFILE 24 ENOTTY 25 EFBIG 27 ENOSPC 28 ESPIPE 29 ENOMSG 42 EOVERFLOW 75
+      EOPNOTSUPP 95 ENOTCONN 107`.matchAll(/(\w+) (\d+)/g)
+    const numbers = Object.fromEntries([...listed].map(([, name, number]) => [name, Number(number)]))
+    expect(Object.keys(numbers)).toHaveLength(22)
+    expect(uapi.Errno).toMatchObject(numbers)
+  })
+
   it('0.1 poll bits are the listed ones', () => {
     const { POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDHUP } = uapi
     expect([POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDHUP]).toEqual([
