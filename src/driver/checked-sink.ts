@@ -51,7 +51,6 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   constructor(options: CheckedSinkOptions) {
     this.#options = options
     this.#reader = new StreamReader(options.engine, this)
-    this.#freeze(true)
   }
 
   /** Version of the state in the stream. */
@@ -62,6 +61,11 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   /** Where the packed state of {@link version} stands, verified by checksum. */
   get staging(): number {
     return this.#staging
+  }
+
+  /** Refuses writes from outside until the end: what a stream brings and what a user stores must not mix. */
+  freeze(): void {
+    this.#setFrozen(true)
   }
 
   write(src: Uint8Array): number {
@@ -99,7 +103,7 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#freeze(false)
+    this.#setFrozen(false)
     this.#reader.dispose()
     if (this.#staging !== 0) this.#options.engine.free(this.#staging)
     this.#staging = 0
@@ -150,7 +154,7 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
     clearMemory(engine, region.pointer + from, Math.min(count * PAGE_BYTES, region.byteLength - from), bitmap)
   }
 
-  #freeze(frozen: boolean): void {
+  #setFrozen(frozen: boolean): void {
     for (const region of this.#options.regions) region.frozen = frozen
   }
 }

@@ -219,10 +219,10 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     return source
   }
 
+  /** The sink takes its memory first: ENOMEM must not cost the content of a device that then runs on. */
   async #openSink(): Promise<CheckedSink> {
-    await this.#powerOnContent()
     const blueprint = this.#blueprint
-    this.#sink = new CheckedSink({
+    const sink = new CheckedSink({
       engine: this.engine,
       deviceType: blueprint.type,
       deviceVersion: blueprint.version,
@@ -231,7 +231,15 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
       stateBytesAt: (version) => blueprint.stateBytesAt(version),
       bitmap: this.#bitmap,
     })
-    return this.#sink
+    try {
+      await this.#powerOnContent()
+    } catch (error) {
+      sink.end()
+      throw error
+    }
+    sink.freeze()
+    this.#sink = sink
+    return sink
   }
 
   /** RESUMING to STOP: all checks first, on a candidate beside the live state. */

@@ -94,6 +94,44 @@ it.each([
   },
 )
 
+it('RESUMING without any room is ENOMEM before the content is cleared: the device can run on', async () => {
+  const engine = await createEngine({ memoryBytes: 1024 * 1024, variant: 'reference' })
+  const driver = define(engine)
+  const device = await VfioDevice.open(driver)
+  driver.memory.m.write(5000, Uint8Array.of(1, 2, 3))
+  driver.state.n = 4
+  for (let size = 512 * 1024; size >= 1;)
+    try {
+      engine.allocate(size)
+    } catch {
+      size = Math.floor(size / 2)
+    }
+  expect(await codeOf(() => device.setState(RESUMING))).toBe('ENOMEM')
+  expect(await device.state()).toBe(STOP)
+  await device.setState(RUNNING)
+  expect([...driver.memory.m.bytes.subarray(5000, 5003), driver.state.n]).toEqual([1, 2, 3, 4])
+  driver.memory.m.write(0, Uint8Array.of(9))
+  await device.close()
+})
+
+it('memory is EBUSY to write in RESUMING, also when power-on content was written on the way in', async () => {
+  const driver = defineDevice({
+    type: 'memory',
+    version: 1,
+    engine: testEngine,
+    state: {},
+    memory: { m: { byteLength: BYTES } },
+    reset: ({ memory }) => memory.m.write(1, Uint8Array.of(7)),
+  })
+  const device = await VfioDevice.open(driver)
+  await device.setState(RESUMING)
+  expect(await codeOf(() => driver.memory.m.write(0, Uint8Array.of(1)))).toBe('EBUSY')
+  expect([...driver.memory.m.bytes.subarray(0, 3)]).toEqual([0, 7, 0])
+  await device.reset()
+  driver.memory.m.write(0, Uint8Array.of(1))
+  await device.close()
+})
+
 it('ENOMEM while a stream of an older version is loaded loses nothing', async () => {
   const engine = await createEngine({ memoryBytes: 1024 * 1024, variant: 'reference' })
   const state = { a: u32(), raw: blob(100_000) }
