@@ -6,7 +6,7 @@ import { createBulk, createMtty } from '../../src/devices/index.ts'
 import { VfioError } from '../../src/errors.ts'
 import { restore } from '../../src/migrate/index.ts'
 import { DeviceState } from '../../src/uapi/state.ts'
-import { bulkStream, BytesSource, flip, mttyStream } from './stream-bytes.ts'
+import { bulkStream, BytesSource, flip, mttyStream, randomNumbers } from './stream-bytes.ts'
 
 const MEMORY_BYTES = 4097
 
@@ -21,16 +21,16 @@ interface Destination {
   readonly look: () => Buffer
 }
 
-async function bulkDestination(): Promise<Destination> {
-  const bulk = createBulk({ memoryBytes: MEMORY_BYTES, seed: 8 })
+async function bulkDestination(memoryBytes = MEMORY_BYTES, seed = 8): Promise<Destination> {
+  const bulk = createBulk({ memoryBytes, seed })
   const device = await VfioDevice.open(bulk)
   return {
     device,
     look: () => {
-      const seen = Buffer.alloc(MEMORY_BYTES + 64)
-      bulk.memory.read(0, seen.subarray(0, MEMORY_BYTES))
+      const seen = Buffer.alloc(memoryBytes + 64)
+      bulk.memory.read(0, seen.subarray(0, memoryBytes))
       for (let at = 0; at < 64; at += 4)
-        device.regions?.read(0, at, seen.subarray(MEMORY_BYTES + at, MEMORY_BYTES + at + 4))
+        device.regions?.read(0, at, seen.subarray(memoryBytes + at, memoryBytes + at + 4))
       return seen
     },
   }
@@ -51,7 +51,7 @@ async function mttyDestination(): Promise<Destination> {
 }
 
 const SMALL = {
-  bulk: { stream: (): Promise<Uint8Array> => bulkStream(MEMORY_BYTES, 3), open: bulkDestination },
+  bulk: { stream: (): Promise<Uint8Array> => bulkStream(MEMORY_BYTES, 3), open: () => bulkDestination() },
   mtty: { stream: mttyStream, open: mttyDestination },
 }
 
@@ -114,6 +114,27 @@ describe.each(['bulk', 'mtty'] as const)('restore of a small %s stream', (type) 
       if (found !== undefined) faults.push(`${stream.length} bytes: ${found}`)
     }
     expect(faults).toEqual([])
+  })
+})
+
+describe('restore of a stream of 1 MiB + 3', () => {
+  it('refuses 1,000 random flipped bits in the same way', { timeout: 180_000 }, async () => {
+    const byteLength = 1024 * 1024 + 3
+    const bytes = await bulkStream(byteLength, 4)
+    const destination = await bulkDestination(byteLength)
+    const before = destination.look()
+    const random = randomNumbers(0xdead)
+    const faults: string[] = []
+    for (let count = 0; count < 1000; count++) {
+      const bit = random(bytes.length * 8)
+      flip(bytes, bit)
+      const found = await fault(destination, bytes, bit >>> 3, before)
+      if (found !== undefined) faults.push(`bit ${bit}: ${found}`)
+      flip(bytes, bit)
+    }
+    expect(faults).toEqual([])
+    await restore(destination.device, new BytesSource(bytes))
+    expect(destination.look().equals(before)).toBe(false)
   })
 })
 
