@@ -63,6 +63,9 @@ function placeFields(schema: Schema): { fields: PlacedField[]; byteLength: numbe
   let at = 0
   let alignment = 1
   for (const [name, field] of Object.entries(schema)) {
+    // Untyped authors write `{ a: 1 }` for `{ a: u8({ default: 1 }) }`.
+    if (typeof (field as { kind?: unknown } | null)?.kind !== 'string')
+      throw new VfioError('EINVAL', `Cannot define state: ${name}: it is no field, use one such as u8()`)
     const inner = field.kind === 'nested' || field.kind === 'repeated' ? placeFields(field.fields) : undefined
     const align = inner?.alignment ?? fieldAlignment(field)
     const stride = inner === undefined ? 0 : inner.byteLength

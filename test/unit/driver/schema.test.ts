@@ -285,6 +285,8 @@ describe('a definition is refused with EINVAL', () => {
       () => define({}, { memory: { m: { byteLength: 0.5 } } }),
       'memory "m" has 0.5 bytes',
     ],
+    ['a number for a field', () => define({ a: 1 as never }), 'a: it is no field, use one such as u8()'],
+    ['nothing for a field', () => define({ a: null as never }), 'a: it is no field, use one such as u8()'],
     [
       'memory above 4 GiB',
       () => define({}, { memory: { m: { byteLength: 2 ** 32 + 1 } } }),

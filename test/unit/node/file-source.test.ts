@@ -68,6 +68,13 @@ describe('fileSource', () => {
     expect(readFileSync('/proc/self/status', 'utf8').split('\n')[0]).toBe(text.split('\n')[0])
   })
 
+  it('gives nothing after a cancel, not even what was read ahead', async () => {
+    const source = fileSource(fileOf('ahead', 1000).path)
+    expect(await source.read(new Uint8Array(10))).toBe(10)
+    await source.cancel()
+    expect(await source.read(new Uint8Array(10))).toBe(0)
+  })
+
   it('closes the file on cancel, and writes nothing into a read that was under way', async () => {
     const { path } = fileOf('canceled', 1000)
     const source = fileSource(path)
