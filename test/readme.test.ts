@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 
 const root = new URL('..', import.meta.url).pathname
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
-const examples = [...readme.matchAll(/```js\n(.*?)```/gs)].map((match) => match[1] as string)
+const examples = [...readme.matchAll(/```(?:js|ts)\n(.*?)```/gs)].map((match) => match[1] as string)
 // Inside the package, so that `import 'stopcopy'` means what `npm run build` made.
 const folder = mkdtempSync(join(root, 'build/readme-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -21,22 +21,40 @@ async function run(index: number): Promise<string> {
 }
 
 describe('README examples', () => {
-  it('saves a device and restores it', async () => {
-    expect(await run(0)).toBe('b is in state 2\n')
+  it('moves a device in ten lines', async () => {
+    expect(await run(0)).toBe('destination runs: true\n')
+  })
+
+  it('moves a device that works meanwhile', async () => {
+    expect(await run(1)).toBe('')
   })
 
   it('defines a UART in under 60 lines whose FIFO survives the move', async () => {
-    expect((examples[1] as string).split('\n').length).toBeLessThan(60)
-    expect(await run(1)).toBe('h\ne\nl\nl\no\n')
+    expect((examples[2] as string).split('\n').length).toBeLessThan(60)
+    expect(await run(2)).toBe('h\ne\nl\nl\no\n')
   })
 
   it('runs the conformance suite on a device', async () => {
-    const lines = (await run(2)).trimEnd().split('\n')
+    const lines = (await run(3)).trimEnd().split('\n')
     expect(lines.length).toBeGreaterThan(50)
     expect(lines.filter((line) => !line.startsWith('ok '))).toEqual([])
   })
 
-  it('has no fourth example that nothing runs', () => {
-    expect(examples).toHaveLength(3)
+  it('has no fifth example that nothing runs', () => {
+    expect(examples).toHaveLength(4)
+  })
+
+  it('compiles as strict TypeScript in a project without the DOM', async () => {
+    const files = [0, 1].map((index) => join(folder, `example-${index}.ts`))
+    for (const [index, file] of files.entries()) writeFileSync(file, examples[index] as string)
+    const options =
+      '--noEmit --strict --exactOptionalPropertyTypes --module nodenext --target es2022 --lib es2023'
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [tsc, ...options.split(' '), '--types', 'node', '--ignoreConfig', ...files],
+      { cwd: root },
+    ).catch((error: { stdout: string }) => error)
+    expect(stdout).toBe('')
   })
 })

@@ -26,8 +26,8 @@ export interface EngineOptions {
   variant?: EngineVariant
   /** A memory that other threads can share; not supported yet. */
   shared?: boolean
-  /** A compiled `stopcopy/engine.wasm`, such as from `WebAssembly.compileStreaming`. Default: the inlined one. */
-  module?: WebAssembly.Module
+  /** A `WebAssembly.Module`: a compiled `stopcopy/engine.wasm`, such as from `WebAssembly.compileStreaming`. Default: the inlined one. */
+  module?: object
 }
 
 /**

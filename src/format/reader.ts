@@ -176,9 +176,10 @@ export class StreamReader {
     if (this.#failure !== undefined) throw this.#failure
     if (this.#phase === 'ended') return
     const where = this.#where()
+    const cut = this.#offset === 0 ? 'the stream is empty' : `the stream is cut short at byte ${this.#offset}`
     throw new VfioError(
       'EINVAL',
-      `Cannot finish migration stream: it stops at offset ${this.#offset} in ${where} at offset ${this.#phaseOffset}, write the rest or save the device again`,
+      `Cannot read migration stream: ${where} at offset ${this.#phaseOffset}: ${cut}, write all of what was saved`,
       { section: where, offset: this.#phaseOffset },
     )
   }

@@ -107,7 +107,9 @@ export class SessionLife {
         resolve(seenNow)
         return
       }
+      const release = keepAlive()
       const forget = (): void => {
+        release()
         this.#waiters.delete(look)
         signal?.removeEventListener('abort', abort)
       }
@@ -132,7 +134,9 @@ export class SessionLife {
    */
   changed(): Promise<void> {
     return new Promise((resolve) => {
+      const release = keepAlive()
       const look = (): void => {
+        release()
         this.#waiters.delete(look)
         resolve()
       }
@@ -179,4 +183,13 @@ export class SessionLife {
 
 function refusal(code: 'EBADF' | 'EBUSY', syscall: string, reason: string): VfioError {
   return new VfioError(code, `Cannot ${syscall}: ${reason}`, { syscall })
+}
+
+/**
+ * Keeps a program alive while it waits, as a pending read of a socket does: a device's own clock does not,
+ * so that a forgotten device never keeps a program from ending.
+ */
+function keepAlive(): () => void {
+  const timer = setInterval(() => {}, 0x7fff_ffff)
+  return () => clearInterval(timer)
 }

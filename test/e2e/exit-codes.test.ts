@@ -200,7 +200,7 @@ describe('what a machine reads', () => {
       error: {
         code: 'EINVAL',
         errno: -22,
-        message: expect.stringContaining('it stops at offset 200'),
+        message: expect.stringContaining('the stream is cut short at byte 200'),
         section: expect.stringMatching(/^section 1/),
         offset: expect.any(Number),
       },

@@ -6,6 +6,7 @@
 
 import type { DeviceRegions } from '../../device/driver.ts'
 import type { MigrationDevice } from '../../device/migration-device.ts'
+import { VfioError } from '../../errors.ts'
 import { DeviceState, deviceStateName } from '../../uapi/state.ts'
 import type { Bench, CaseBody } from '../conformance-case.ts'
 import { expectErrno, expectSame, expectSameBytes, Mismatch } from '../expectation.ts'
@@ -27,12 +28,12 @@ export function accessCases(): CaseBody[] {
   return [
     ...accessible.map(({ state, needs }): CaseBody => ({
       name: `register access in ${deviceStateName(state)} works`,
-      rule: 'registers can be read and written in every state but RESUMING and ERROR, and keep what is stored',
+      rule: 'registers can be read and written in every state but RESUMING and ERROR, and keep what is stored (device memory may be EBUSY in STOP_COPY)',
       needs: ['regions', ...needs],
       body: async (bench) => {
         const device = await bench.open()
         await bench.reach(device, state)
-        touchRegister(bench, device, 0x5a)
+        touchRegister(bench, device, 0x5a, state === DeviceState.STOP_COPY)
       },
     })),
     {
@@ -57,9 +58,9 @@ export function accessCases(): CaseBody[] {
         await device.setState(DeviceState.STOP)
         const stream = await readStream(device)
         const session = await openSession(device, DeviceState.STOP_COPY)
-        touchRegister(bench, device, 0xa7)
+        touchRegister(bench, device, 0xa7, true)
         const front = await readBytes(session, stream.length >> 1)
-        touchRegister(bench, device, 0x3c)
+        touchRegister(bench, device, 0x3c, true)
         expectSameBytes('the stream', concatenate([front, await readToEnd(session)]), stream)
       },
     },
@@ -126,10 +127,16 @@ function scratchOf(
 }
 
 /** Writes and reads one register byte; where the author named a scratch register, it keeps the value. */
-function touchRegister(bench: Bench, device: MigrationDevice, value: number): void {
+function touchRegister(bench: Bench, device: MigrationDevice, value: number, inStopCopy = false): void {
   const { regions, index, offset } = scratchOf(bench, device)
   const byte = new Uint8Array(1)
-  regions.write(index, offset, Uint8Array.of(value))
+  try {
+    regions.write(index, offset, Uint8Array.of(value))
+  } catch (error) {
+    // Memory behind a BAR is what the session hands out: refusing the write keeps the stream as it was.
+    if (inStopCopy && VfioError.is(error, 'EBUSY')) return
+    throw error
+  }
   regions.read(index, offset, byte)
   if (bench.options.scratch !== undefined) expectSame('the register that was written', byte[0], value)
 }

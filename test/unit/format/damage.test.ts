@@ -69,7 +69,9 @@ it('every truncation is EINVAL at finish(), names where it stops, and the rest m
     const failure = failureOf(() => reader.finish())
     const offset = startOf(length)
     expect(failure).toMatchObject({ code: 'EINVAL', offset })
-    expect(failure.message).toContain(`it stops at offset ${length} in ${failure.section}`)
+    expect(failure.message).toContain(
+      `${failure.section} at offset ${offset}: the stream is ${length === 0 ? 'empty' : `cut short at byte ${length}`}`,
+    )
     expect(reader.failure).toBeUndefined()
     reader.write(STREAM.subarray(length))
     reader.finish()

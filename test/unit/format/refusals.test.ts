@@ -283,7 +283,7 @@ it.each<[name: string, differences: CraftedStream, refusal: string]>([
     { end: { digest: new Uint8Array(8) } },
     'EBADMSG: section 5 (END): the digest over all sections does not match',
   ],
-  ['no END', { end: null }, 'EINVAL: section 5 (header): write the rest or save the device again'],
+  ['no END', { end: null }, 'EINVAL: section 5 (header): the stream is cut short at byte 494'],
   [
     'missing state',
     { sections: [ZERO, PAGES, STATE] },
