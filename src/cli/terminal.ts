@@ -37,7 +37,8 @@ export class Terminal {
   get colors(): Colors {
     const { NO_COLOR, FORCE_COLOR, TERM } = process.env
     if (isSet(NO_COLOR)) return pc.createColors(false)
-    return pc.createColors(isSet(FORCE_COLOR) || (this.#stream.isTTY && TERM !== 'dumb'))
+    // Never undefined, for which picocolors would look for itself and take any CI for a terminal.
+    return pc.createColors(isSet(FORCE_COLOR) || (Boolean(this.#stream.isTTY) && TERM !== 'dumb'))
   }
 
   /** Columns that prose may take. */
