@@ -38,7 +38,8 @@ export class Terminal {
     const { NO_COLOR, FORCE_COLOR, TERM } = process.env
     if (isSet(NO_COLOR)) return pc.createColors(false)
     // Never undefined, for which picocolors would look for itself and take any CI for a terminal.
-    return pc.createColors(isSet(FORCE_COLOR) || (Boolean(this.#stream.isTTY) && TERM !== 'dumb'))
+    const { isTTY = false } = this.#stream as { isTTY?: boolean }
+    return pc.createColors(isSet(FORCE_COLOR) || (isTTY && TERM !== 'dumb'))
   }
 
   /** Columns that prose may take. */

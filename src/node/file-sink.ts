@@ -132,7 +132,10 @@ async function targetOf(path: string): Promise<string> {
     throw error
   }
   if ((await stat(target)).isFile()) return target
-  throw new VfioError('EINVAL', `Cannot create "${path}": it is no regular file, write to it as a stream`)
+  throw new VfioError(
+    'EINVAL',
+    `Cannot create "${path}": it is no regular file, name one or write to it as a stream`,
+  )
 }
 
 /** Makes the rename durable, where directories can be synced. */

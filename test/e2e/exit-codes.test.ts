@@ -84,7 +84,9 @@ describe('wrong usage', () => {
     expect(await stopcopy(['verify', '/nonexistent/in'])).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^stopcopy: Cannot read "\/nonexistent\/in": ENOENT[^\n]+\n$/),
+      stderr: expect.stringMatching(
+        /^stopcopy: Cannot read "\/nonexistent\/in": no such file or folder[^\n]+\n$/,
+      ),
     })
   })
 

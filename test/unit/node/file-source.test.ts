@@ -94,7 +94,7 @@ describe('fileSource', () => {
     const directory = fileSource(root)
     await expect((async () => directory.read(new Uint8Array(1)))()).rejects.toMatchObject({
       name: 'VfioError',
-      message: expect.stringContaining(`Cannot read "${root}": EISDIR`),
+      message: expect.stringContaining(`Cannot read "${root}": it is a folder, name a file`),
     })
     await directory.cancel()
   })
