@@ -10,21 +10,13 @@ import { DeviceState } from '../../../src/uapi/state.ts'
 import { codeOf, deferred, failureOf, turn } from '../../support/pending.ts'
 import { ScriptedDriver } from '../../support/scripted-driver.ts'
 import { RecordingSink, RecordingSource } from './byte-ends.ts'
-import { createSampler, kindNamed, overridden, savedStream } from './test-devices.ts'
+import { createSampler, HopelessDevice, kindNamed, overridden, savedStream } from './test-devices.ts'
 
 const MTTY = 'mtty of 1 port(s)'
 const SAMPLER = 'a defined device with memory'
 const { RUNNING, STOP, RUNNING_P2P, PRE_COPY } = DeviceState
 const mttyStream = await savedStream(kindNamed(MTTY))
 const samplerStream = await savedStream(kindNamed(SAMPLER))
-
-/** A driver whose reset fails too. */
-class HopelessDevice extends FaultyDevice {
-  override reset(): void {
-    this.resets++
-    throw new VfioError('EIO', 'Cannot reset: the hardware does not answer')
-  }
-}
 
 interface Row {
   readonly faults: Faults

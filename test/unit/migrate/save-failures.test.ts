@@ -10,15 +10,7 @@ import { DeviceState } from '../../../src/uapi/state.ts'
 import { codeOf, failureOf, turn } from '../../support/pending.ts'
 import { ScriptedDriver } from '../../support/scripted-driver.ts'
 import { RecordingSink } from './byte-ends.ts'
-import { createSampler, mttyContent, overridden } from './test-devices.ts'
-
-/** A driver whose reset fails too. */
-class HopelessDevice extends FaultyDevice {
-  override reset(): void {
-    this.resets++
-    throw new VfioError('EIO', 'Cannot reset: the hardware does not answer')
-  }
-}
+import { createSampler, HopelessDevice, mttyContent, overridden } from './test-devices.ts'
 
 interface Row {
   readonly faults: Faults

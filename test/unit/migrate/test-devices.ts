@@ -5,7 +5,9 @@ import { VfioDevice } from '../../../src/device/vfio-device.ts'
 import { createMtty } from '../../../src/devices/mtty/mtty.ts'
 import { defineDevice } from '../../../src/driver/define-device.ts'
 import { u32 } from '../../../src/driver/schema.ts'
+import { VfioError } from '../../../src/errors.ts'
 import { save } from '../../../src/migrate/save.ts'
+import { FaultyDevice } from '../../../src/testing/faulty-device.ts'
 import { RecordingSink } from './byte-ends.ts'
 
 /** Bytes of device memory: several frames, and no whole page at the end. */
@@ -98,5 +100,13 @@ export function overridden(device: VfioDevice, calls: Partial<MigrationDevice>):
     dmaLoggingReport: (range, bitmap) => device.dmaLoggingReport(range, bitmap),
     dmaLoggingStop: () => device.dmaLoggingStop(),
     ...calls,
+  }
+}
+
+/** A driver whose reset fails too. */
+export class HopelessDevice extends FaultyDevice {
+  override reset(): void {
+    this.resets++
+    throw new VfioError('EIO', 'Cannot reset: the hardware does not answer')
   }
 }
