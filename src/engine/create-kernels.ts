@@ -10,17 +10,20 @@ import type { Kernels } from './engine.ts'
 import { KERNEL_EINVAL, XXH3_SCRATCH_BYTES } from './kernel-abi.ts'
 import type { KernelAbi } from './kernel-abi.ts'
 
-// The kernels' scratch, at the bottom of the memory.
-const CRC32C_OUT = 64
-const XXH3_SCRATCH = 128
-const CRC32C_TABLES: number = XXH3_SCRATCH + XXH3_SCRATCH_BYTES
-
-/** Bytes at the bottom of an engine's memory for the kernels: a whole page, so that allocations start aligned. */
+/** Bytes of scratch that one instance's kernels take, at the bottom of an engine's memory: a whole page, so that allocations start aligned. */
 export const SCRATCH_BYTES = 65536
 
-/** Kernels that call `abi` over `buffer`. */
-export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike): Kernels {
+// What stands where in the scratch.
+const CRC32C_OUT_AT = 64
+const XXH3_SCRATCH_AT = 128
+const CRC32C_TABLES_AT: number = XXH3_SCRATCH_AT + XXH3_SCRATCH_BYTES
+
+/** Kernels that call `abi` over `buffer`, with {@link SCRATCH_BYTES} at `scratch` that nobody else uses. */
+export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch = 0): Kernels {
   const view = new DataView(buffer)
+  const crc32cOut = scratch + CRC32C_OUT_AT
+  const xxh3Scratch = scratch + XXH3_SCRATCH_AT
+  const crc32cTables = scratch + CRC32C_TABLES_AT
 
   /** The one place where a kernel's errno becomes an error. */
   function checked(result: number, action: string): number {
@@ -47,7 +50,7 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike): Kernels 
     if (a >>> 0 !== a || b >>> 0 !== b || c >>> 0 !== c || d >>> 0 !== d) throw outside(action)
   }
 
-  checked(abi.crc32cTablesBuild(CRC32C_TABLES), 'build tables')
+  checked(abi.crc32cTablesBuild(crc32cTables), 'build tables')
 
   return {
     copy(dst, src, byteLength) {
@@ -56,12 +59,12 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike): Kernels 
     },
     xxh3(src, byteLength, out, seedLow = 0, seedHigh = 0) {
       addresses('hash', src, byteLength, out, 0)
-      checked(abi.xxh3Hash(src, byteLength, out, seedLow >>> 0, seedHigh >>> 0, XXH3_SCRATCH), 'hash')
+      checked(abi.xxh3Hash(src, byteLength, out, seedLow >>> 0, seedHigh >>> 0, xxh3Scratch), 'hash')
     },
     crc32c(src, byteLength, previous = 0) {
       addresses('checksum', src, byteLength, 0, 0)
-      checked(abi.crc32cUpdate(src, byteLength, previous >>> 0, CRC32C_OUT, CRC32C_TABLES), 'checksum')
-      return view.getUint32(CRC32C_OUT, true)
+      checked(abi.crc32cUpdate(src, byteLength, previous >>> 0, crc32cOut, crc32cTables), 'checksum')
+      return view.getUint32(crc32cOut, true)
     },
     zeroPages(src, byteLength, pageBytes, bitmap) {
       addresses('scan for zero pages', src, byteLength, pageBytes, bitmap)
