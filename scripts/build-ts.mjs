@@ -1,4 +1,4 @@
-/** Compiles src/ into an empty dist/, with the streaming-compile copy of the kernels and an executable CLI. */
+/** Compiles src/ into an empty dist/, with the streaming-compile copies of the kernels and an executable CLI. */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -19,4 +19,5 @@ const { status } = spawnSync(
 )
 if (status !== 0) process.exit(status ?? 1)
 copyFileSync(`${root}build/simd.wasm`, `${dist}/engine.wasm`)
+copyFileSync(`${root}build/simd-shared.wasm`, `${dist}/engine-shared.wasm`)
 if (existsSync(cli)) chmodSync(cli, 0o755)

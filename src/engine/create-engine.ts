@@ -7,7 +7,7 @@
 import { VfioError } from '../errors.ts'
 import { createAllocator } from './allocator.ts'
 import { SCRATCH_BYTES, createKernels } from './create-kernels.ts'
-import type { Engine, EngineVariant } from './engine.ts'
+import type { Engine, EngineShare, EngineVariant } from './engine.ts'
 import type { KernelAbi } from './kernel-abi.ts'
 import { WASM_PAGE_BYTES, bestWasmVariant, loadKernels, wasmModule } from './load.ts'
 import { createReferenceKernels } from './reference/kernels.ts'
@@ -24,9 +24,15 @@ export interface EngineOptions {
   memoryBytes?: number
   /** Default: the fastest this host can run. */
   variant?: EngineVariant
-  /** A memory that other threads can share; not supported yet. */
+  /**
+   * Memory that other threads can work on, such as an `EngineWorker`. Default false. Its code is loaded
+   * only when it is asked for.
+   */
   shared?: boolean
-  /** A `WebAssembly.Module`: a compiled `stopcopy/engine.wasm`, such as from `WebAssembly.compileStreaming`. Default: the inlined one. */
+  /**
+   * A `WebAssembly.Module`: a compiled `stopcopy/engine.wasm`, such as from `WebAssembly.compileStreaming`;
+   * for `shared`, a compiled `stopcopy/engine-shared.wasm`. Default: the one in the package's code.
+   */
   module?: object
 }
 
@@ -34,7 +40,8 @@ export interface EngineOptions {
  * Creates an engine. Its memory is sized once and untouched: it costs physical memory as it is used.
  *
  * EINVAL for a size that is no whole number or a module that is not ours; ENOMEM for a size no engine
- * can have or the host will not give; EOPNOTSUPP for a variant this host cannot run, or `shared`.
+ * can have or the host will not give; EOPNOTSUPP for a variant this host cannot run, or for `shared` where
+ * it has no shared memory (a page must be cross-origin isolated).
  *
  * @example
  * ```ts
@@ -47,41 +54,55 @@ export interface EngineOptions {
  */
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   const { memoryBytes = DEFAULT_MEMORY_BYTES, variant, module } = options
+  const shared = options.shared ?? false
   checkMemoryBytes(memoryBytes)
-  if (options.shared === true) {
-    throw new VfioError(
-      'EOPNOTSUPP',
-      'Cannot create an engine: shared memory is not supported yet, leave shared out',
-    )
-  }
+  if (shared) checkSharedMemory()
   const best = module === undefined ? (variant ?? bestWasmVariant() ?? 'reference') : variant
   if (best === 'reference') {
     if (module !== undefined) throw wrongModule('reference')
-    const buffer = allocateMemory(memoryBytes, (pages) => new ArrayBuffer(pages * WASM_PAGE_BYTES))
-    return assemble('reference', createReferenceKernels(new Uint8Array(buffer)), buffer, memoryBytes)
+    const buffer = allocateMemory(memoryBytes, (pages) =>
+      shared ? new SharedArrayBuffer(pages * WASM_PAGE_BYTES) : new ArrayBuffer(pages * WASM_PAGE_BYTES),
+    )
+    const abi = createReferenceKernels(new Uint8Array(buffer))
+    return assemble(abi, buffer, memoryBytes, { variant: 'reference', memory: buffer })
   }
-  const code = module ?? (await wasmModule(best ?? 'simd'))
-  const memory = allocateMemory(memoryBytes, (pages) => new WebAssembly.Memory({ initial: pages }))
-  const loaded = loadKernels(code, memory)
-  if (variant !== undefined && variant !== loaded.variant) throw wrongModule(variant)
-  return assemble(loaded.variant, loaded.abi, memory.buffer, memoryBytes)
+  const code = module ?? (await wasmModule(best ?? 'simd', shared))
+  const memory = allocateMemory(
+    memoryBytes,
+    (pages) =>
+      new WebAssembly.Memory(shared ? { initial: pages, maximum: pages, shared } : { initial: pages }),
+  )
+  const { abi, variant: built } = loadKernels(code, memory)
+  if (variant !== undefined && variant !== built) throw wrongModule(variant)
+  return assemble(abi, memory.buffer, memoryBytes, { variant: built, memory, module: code })
 }
 
-function assemble(variant: EngineVariant, abi: KernelAbi, buffer: ArrayBuffer, memoryBytes: number): Engine {
+function assemble(abi: KernelAbi, buffer: ArrayBufferLike, memoryBytes: number, share: EngineShare): Engine {
   const bytes = new Uint8Array(buffer)
   // The memory is whole pages; what lies past memoryBytes is nobody's.
   const allocator = createAllocator(bytes.subarray(0, SCRATCH_BYTES + memoryBytes), SCRATCH_BYTES)
+  const shared = typeof SharedArrayBuffer === 'function' && buffer instanceof SharedArrayBuffer
   return {
-    variant,
+    variant: share.variant,
     kernels: createKernels(abi, buffer),
     bytes,
     memoryBytes,
+    shared,
+    share: shared ? share : undefined,
     get allocatedBytes() {
       return allocator.allocatedBytes
     },
     allocate: (byteLength, alignment) => allocator.allocate(byteLength, alignment),
     free: (pointer) => allocator.free(pointer),
   }
+}
+
+function checkSharedMemory(): void {
+  if (typeof SharedArrayBuffer === 'function') return
+  throw new VfioError(
+    'EOPNOTSUPP',
+    'Cannot create a shared engine: this host has no SharedArrayBuffer, leave shared out or serve the page cross-origin isolated',
+  )
 }
 
 function checkMemoryBytes(memoryBytes: number): void {

@@ -61,6 +61,15 @@ export const LAYOUT_OP_BYTES = 16
  */
 export const LAYOUT_CHECK_BYTES = 40
 
+/** A shared engine's memory and code, as they go to another thread by `postMessage`. */
+export interface EngineShare {
+  readonly variant: EngineVariant
+  /** A shared `WebAssembly.Memory`; of the reference variant, its `SharedArrayBuffer`. */
+  readonly memory: object
+  /** The compiled `WebAssembly.Module`; none in the reference variant. */
+  readonly module?: object
+}
+
 /** One WebAssembly instance with one linear memory, sized once and never grown. */
 export interface Engine {
   readonly variant: EngineVariant
@@ -71,6 +80,10 @@ export interface Engine {
   readonly memoryBytes: number
   /** Bytes allocated now. */
   readonly allocatedBytes: number
+  /** Whether the memory is a SharedArrayBuffer that other threads can work on. */
+  readonly shared: boolean
+  /** What another thread needs for kernels over this memory; undefined unless {@link shared}. */
+  readonly share: EngineShare | undefined
   /**
    * Takes `byteLength` zeroed bytes and returns their pointer, a multiple of `alignment`
    * (a power of two, default 16). 0 bytes are pointer 0, which takes nothing. ENOMEM when they do not

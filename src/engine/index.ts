@@ -9,4 +9,4 @@ export { DEFAULT_MEMORY_BYTES, MAX_MEMORY_BYTES, createEngine } from './create-e
 export type { EngineOptions } from './create-engine.ts'
 export { defaultEngine } from './default-engine.ts'
 export { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from './engine.ts'
-export type { Engine, EngineVariant, Kernels } from './engine.ts'
+export type { Engine, EngineShare, EngineVariant, Kernels } from './engine.ts'

@@ -30,14 +30,16 @@ function hasSimd(): boolean {
   return simdAnswer
 }
 
-const compiled = new Map<WasmVariant, Promise<WebAssembly.Module>>()
+const compiled = new Map<string, Promise<WebAssembly.Module>>()
 
 /**
- * The inlined build, compiled once per process: engines share its machine code, and with it the tier
- * that earlier calls have reached. EOPNOTSUPP where the host cannot run it.
+ * The build for the variant, compiled once per process: engines share its machine code, and with it the
+ * tier that earlier calls have reached. A build over shared memory is loaded only when it is asked for.
+ * EOPNOTSUPP where the host cannot run it.
  */
-export function wasmModule(variant: WasmVariant): Promise<WebAssembly.Module> {
-  let module = compiled.get(variant)
+export function wasmModule(variant: WasmVariant, shared = false): Promise<WebAssembly.Module> {
+  const key = shared ? `${variant}-shared` : variant
+  let module = compiled.get(key)
   if (module === undefined) {
     const best = bestWasmVariant()
     if (best === undefined || (variant === 'simd' && best !== 'simd')) {
@@ -48,12 +50,28 @@ export function wasmModule(variant: WasmVariant): Promise<WebAssembly.Module> {
         ),
       )
     }
-    module = WebAssembly.compile(decodeBase64(variant === 'simd' ? SIMD_WASM : BASELINE_WASM))
-    compiled.set(variant, module)
+    module = compile(variant, shared)
+    compiled.set(key, module)
     // A page's security policy may forbid compiling; a later call may be allowed to.
-    module.catch(() => compiled.delete(variant))
+    module.catch(() => compiled.delete(key))
   }
   return module
+}
+
+async function compile(variant: WasmVariant, shared: boolean): Promise<WebAssembly.Module> {
+  if (!shared) return WebAssembly.compile(decodeBase64(variant === 'simd' ? SIMD_WASM : BASELINE_WASM))
+  const code =
+    variant === 'simd'
+      ? (await import('./generated/wasm-simd-shared.ts')).SIMD_SHARED_WASM
+      : (await import('./generated/wasm-baseline-shared.ts')).BASELINE_SHARED_WASM
+  const binary = decodeBase64(code)
+  if (!WebAssembly.validate(binary)) {
+    throw new VfioError(
+      'EOPNOTSUPP',
+      'Cannot create a shared engine: this host has no WebAssembly threads, leave shared out',
+    )
+  }
+  return WebAssembly.compile(binary)
 }
 
 /** An instance's kernels and the variant it was built as. */
@@ -86,7 +104,7 @@ function instantiateOurs(module: WebAssembly.Module, memory: WebAssembly.Memory)
   }
   throw new VfioError(
     'EINVAL',
-    'Cannot create an engine: the module is not the engine of this version, compile the stopcopy/engine.wasm of the same package',
+    'Cannot create an engine: the module is not the engine of this version, compile stopcopy/engine.wasm of the same package, for a shared engine stopcopy/engine-shared.wasm',
     { cause },
   )
 }

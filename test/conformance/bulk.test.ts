@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest'
 import { BulkRegister, createBulk } from '../../src/devices/index.ts'
-import { array, type Driver, defineDevice, u8, VfioDevice } from '../../src/index.ts'
+import { array, createEngine, type Driver, defineDevice, u8, VfioDevice } from '../../src/index.ts'
 import { conformance } from '../../src/testing/index.ts'
 
 function conforms(name: string, driver: () => Driver, scratch?: { index: number; offset: number }): void {
@@ -18,6 +18,8 @@ conforms(
   () => createBulk({ memoryBytes: 1_000_001, workload: { pagesPerSecond: 20_000 } }),
   mask,
 )
+const engine = await createEngine({ memoryBytes: 8 << 20, shared: true })
+conforms('bulk in shared memory', () => createBulk({ memoryBytes: 65_537, seed: 1, engine }), mask)
 conforms('bulk without memory', () => createBulk({ memoryBytes: 0 }), mask)
 for (const flags of [1, 3, 5])
   conforms(`a defined device with flags ${flags}`, () =>

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { BASELINE_SHARED_WASM } from '../../src/engine/generated/wasm-baseline-shared.ts'
+import { SIMD_SHARED_WASM } from '../../src/engine/generated/wasm-simd-shared.ts'
 import { BASELINE_WASM, SIMD_WASM } from '../../src/engine/generated/wasm.ts'
 import {
   DEFAULT_MEMORY_BYTES,
@@ -97,8 +99,56 @@ describe('createEngine', () => {
     expect((error as Error).cause).toBeInstanceOf(RangeError)
   })
 
-  test('shared is EOPNOTSUPP', async () => {
-    expect(await codeOf(createEngine({ shared: true }))).toBe('EOPNOTSUPP')
+  test.each(VARIANTS)('%s: shared memory is one other threads can have', async (variant) => {
+    const engine = await createEngine({ variant, shared: true, memoryBytes: 100_000 })
+    expect(engine.shared).toBe(true)
+    expect(engine.variant).toBe(variant)
+    expect(engine.bytes.buffer).toBeInstanceOf(SharedArrayBuffer)
+    const { share } = engine
+    expect(share).toMatchObject({ variant })
+    const { memory } = structuredClone(share) as { memory: WebAssembly.Memory | SharedArrayBuffer }
+    const buffer = memory instanceof SharedArrayBuffer ? memory : memory.buffer
+    const pointer = engine.allocate(100_000)
+    engine.bytes[pointer] = 0x5a
+    expect(new Uint8Array(buffer)[pointer]).toBe(0x5a)
+    expect(buffer.byteLength).toBe(engine.bytes.length)
+  })
+
+  test('memory is not shared where nobody asked', async () => {
+    const engine = await createEngine({ memoryBytes: 10 })
+    expect(engine.shared).toBe(false)
+    expect(engine.share).toBeUndefined()
+    expect(engine.bytes.buffer).toBeInstanceOf(ArrayBuffer)
+  })
+
+  test.each([undefined, 'reference'] as const)(
+    'shared is EOPNOTSUPP without SharedArrayBuffer (variant %s)',
+    async (variant) => {
+      vi.stubGlobal('SharedArrayBuffer', undefined)
+      const error: unknown = await createEngine({
+        shared: true,
+        ...(variant === undefined ? {} : { variant }),
+      }).catch((thrown: unknown) => thrown)
+      expect(VfioError.is(error, 'EOPNOTSUPP')).toBe(true)
+      expect((error as Error).message).toContain('cross-origin isolated')
+      expect((await createEngine({ memoryBytes: 10 })).shared).toBe(false)
+    },
+  )
+
+  test('shared is EOPNOTSUPP without WebAssembly threads', async () => {
+    vi.resetModules()
+    const fresh = await import('../../src/engine/create-engine.ts')
+    expect((await fresh.createEngine({ memoryBytes: 10 })).variant).toBe('simd')
+    vi.spyOn(WebAssembly, 'validate').mockReturnValue(false)
+    expect(await codeOf(fresh.createEngine({ shared: true }))).toBe('EOPNOTSUPP')
+  })
+
+  test('a module and a memory of different kinds are EINVAL', async () => {
+    const plain = await WebAssembly.compile(Buffer.from(SIMD_WASM, 'base64'))
+    const shared = await WebAssembly.compile(Buffer.from(SIMD_SHARED_WASM, 'base64'))
+    expect((await createEngine({ module: shared, shared: true })).shared).toBe(true)
+    expect(await codeOf(createEngine({ module: shared }))).toBe('EINVAL')
+    expect(await codeOf(createEngine({ module: plain, shared: true }))).toBe('EINVAL')
   })
 
   test('a compiled module is used and says which variant it is', async () => {
@@ -116,7 +166,9 @@ describe('createEngine', () => {
     expect(await codeOf(createEngine({ module: empty }))).toBe('EINVAL')
   })
 
-  test('build/simd.wasm is what is inlined', async () => {
+  test('build/simd.wasm is what is inlined, and each shared build is less than 45 KiB', async () => {
+    for (const build of [SIMD_SHARED_WASM, BASELINE_SHARED_WASM])
+      expect(Buffer.from(build, 'base64').length).toBeLessThan(45 * 1024)
     expect((await readFile('build/simd.wasm')).toString('base64')).toBe(SIMD_WASM)
   })
 

@@ -7,17 +7,17 @@ import { layoutCases } from './kernels/layouts.ts'
 import { rangeCases } from './kernels/ranges.ts'
 import { zeroPageCases } from './kernels/zero-pages.ts'
 
-/** What every variant's kernels must do; the variants' test files only name themselves. */
-export function kernelSuite(variant: EngineVariant): void {
-  describe(`kernels of the ${variant} variant`, () => {
+/** What every variant's kernels must do, over either kind of memory; the variants' test files only name themselves. */
+export function kernelSuite(variant: EngineVariant, shared = false): void {
+  describe(`kernels of the ${variant} variant${shared ? ' over shared memory' : ''}`, () => {
     let engine: Engine
     beforeAll(async () => {
-      engine = await createEngine({ variant, memoryBytes: 16 << 20 })
+      engine = await createEngine({ variant, shared, memoryBytes: 16 << 20 })
     })
     checksumCases(() => engine)
     copyCases(() => engine)
     zeroPageCases(() => engine)
     layoutCases(() => engine)
-    rangeCases(() => createEngine({ variant, memoryBytes: 65_536 }))
+    rangeCases(() => createEngine({ variant, shared, memoryBytes: 65_536 }))
   })
 }

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { BASELINE_SHARED_WASM } from '../../src/engine/generated/wasm-baseline-shared.ts'
+import { SIMD_SHARED_WASM } from '../../src/engine/generated/wasm-simd-shared.ts'
 import { BASELINE_WASM, SIMD_WASM } from '../../src/engine/generated/wasm.ts'
 import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from '../../src/engine/index.ts'
 import {
@@ -45,9 +47,13 @@ function text(value: string): number[] {
 }
 
 describe.each([
-  ['simd', SIMD_WASM],
-  ['baseline', BASELINE_WASM],
-])('the %s binary', (variant, base64) => {
+  ['simd', SIMD_WASM, false],
+  ['baseline', BASELINE_WASM, false],
+  ['simd, shared', SIMD_SHARED_WASM, true],
+  ['baseline, shared', BASELINE_SHARED_WASM, true],
+])('the %s binary', (variant, base64, shared) => {
+  const onePage = (): WebAssembly.Memory =>
+    new WebAssembly.Memory(shared ? { initial: 1, maximum: 1, shared } : { initial: 1 })
   const binary = new Uint8Array(Buffer.from(base64, 'base64'))
   const parsed = sections(binary)
 
@@ -58,25 +64,28 @@ describe.each([
     expect(parsed.has(START_SECTION)).toBe(false)
   })
 
-  test('imports one thing: a memory, unshared and without a maximum', () => {
+  test('imports one thing: a memory, plain without a maximum, or shared of up to all 65,536 pages', () => {
     const memoryKind = 2
-    const noMaximum = 0
-    const expected = [1, ...text('env'), ...text('memory'), memoryKind, noMaximum]
     const imports = [...(parsed.get(IMPORT_SECTION) ?? [])]
-    expect(imports.slice(0, -1)).toEqual(expected)
-    expect(imports.at(-1), 'pages it insists on').toBeLessThanOrEqual(1)
+    const head = [1, ...text('env'), ...text('memory'), memoryKind]
+    expect(imports.slice(0, head.length)).toEqual(head)
+    const [limits, pagesItInsistsOn, ...maximum] = imports.slice(head.length)
+    expect(limits).toBe(shared ? 3 : 0)
+    expect(pagesItInsistsOn).toBeLessThanOrEqual(1)
+    // 65,536 as LEB128.
+    expect(maximum).toEqual(shared ? [0x80, 0x80, 4] : [])
     expect(parsed.has(MEMORY_SECTION)).toBe(false)
   })
 
   test('changes no byte of the memory it is linked to', async () => {
-    const memory = new WebAssembly.Memory({ initial: 1 })
+    const memory = onePage()
     new Uint8Array(memory.buffer).fill(0x5a)
     await WebAssembly.instantiate(binary, { env: { memory } })
     expect(new Uint8Array(memory.buffer).every((byte) => byte === 0x5a)).toBe(true)
   })
 
   test('refuses scratch outside the memory', async () => {
-    const memory = new WebAssembly.Memory({ initial: 1 })
+    const memory = onePage()
     const { instance } = await WebAssembly.instantiate(binary, { env: { memory } })
     const abi = instance.exports as unknown as KernelAbi
     const end = 65_536
@@ -93,7 +102,7 @@ describe.each([
   })
 
   test('states the numbers the host believes', async () => {
-    const memory = new WebAssembly.Memory({ initial: 1 })
+    const memory = onePage()
     const { instance } = await WebAssembly.instantiate(binary, { env: { memory } })
     const numbers = Object.fromEntries(
       Object.entries(instance.exports)
@@ -107,7 +116,7 @@ describe.each([
       EINVAL: KERNEL_EINVAL,
       LAYOUT_CHECK_BYTES,
       LAYOUT_OP_BYTES,
-      SIMD_BUILD: variant === 'simd' ? 1 : 0,
+      SIMD_BUILD: variant.startsWith('simd') ? 1 : 0,
       XXH3_SCRATCH_BYTES,
     })
     expect(KERNEL_EFAULT).toBe(-Errno.EFAULT)
