@@ -23,6 +23,12 @@ export const XXH3_SCRATCH_BYTES: i32 = 192
 /** The eight tables `crc32cTablesBuild` writes and `crc32cUpdate` reads. */
 export const CRC32C_TABLES_BYTES: i32 = 8192
 
+/** One run: u32 first, u32 count. */
+export const RUN_BYTES: i32 = 8
+
+/** Bit 31 of a run's count: its pages are all zero. */
+export const ZERO_RUN_FLAG: i32 = 1 << 31
+
 /** One op of a layout program; drawn in `src/engine/engine.ts`. */
 export const LAYOUT_OP_BYTES: i32 = 16
 

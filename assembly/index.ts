@@ -13,11 +13,14 @@ export {
   EINVAL,
   LAYOUT_CHECK_BYTES,
   LAYOUT_OP_BYTES,
+  RUN_BYTES,
   SIMD_BUILD,
   XXH3_SCRATCH_BYTES,
+  ZERO_RUN_FLAG,
 } from './abi'
+export { bitmapRunsFind } from './bitmap'
 export { memoryCopy } from './copy'
 export { crc32cTablesBuild, crc32cUpdate } from './crc32c'
 export { layoutPack, layoutUnpack, layoutValidate } from './layout'
-export { zeroPagesScan } from './pages'
+export { zeroPagesScan, zeroRunsFind } from './pages'
 export { xxh3Hash } from './xxh3'

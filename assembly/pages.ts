@@ -4,7 +4,7 @@
  * @module
  */
 
-import { EFAULT, EINVAL } from './abi'
+import { EFAULT, EINVAL, RUN_BYTES, ZERO_RUN_FLAG } from './abi'
 import { isOutside } from './bounds'
 
 /**
@@ -36,6 +36,55 @@ export function zeroPagesScan(src: usize, length: usize, pageBytes: usize, bitma
     }
   }
   return zeroCount
+}
+
+/**
+ * Splits `pageCount` pages from `firstPage` on of the `length` bytes at `src` into runs of zero and of
+ * other pages, in order, and writes at most `maxRuns` of them to `runs` as pairs (u32 first, u32 count,
+ * its bit 31 set when the pages are zero). The last page of the bytes may be short. Returns how many,
+ * EFAULT (also for pages past `length`), or EINVAL (no page size, or more pages than a run can count).
+ */
+export function zeroRunsFind(
+  src: usize,
+  length: usize,
+  pageBytes: usize,
+  firstPage: u32,
+  pageCount: u32,
+  runs: usize,
+  maxRuns: u32,
+): i32 {
+  if (pageBytes == 0 || pageCount > (i32.MAX_VALUE as u32)) return EINVAL
+  const pagesThere = ((length as u64) + (pageBytes as u64) - 1) / (pageBytes as u64)
+  if ((firstPage as u64) + (pageCount as u64) > pagesThere) return EFAULT
+  if (isOutside(src, length) || isOutside(runs, (maxRuns as u64) * RUN_BYTES)) return EFAULT
+  if (pageCount == 0 || maxRuns == 0) return 0
+  // SAFETY: the pages are inside the input, `left` bounds the last one; a run is stored while
+  // `found` < maxRuns.
+  const skipped = (firstPage as usize) * pageBytes
+  let at = src + skipped
+  let left = length - skipped
+  let found: u32 = 0
+  let count: u32 = 0
+  let flag: u32 = 0
+  for (let n: u32 = 0; n < pageCount; n++) {
+    const bytes = min(left, pageBytes)
+    const pageFlag: u32 = isZero(at, bytes) ? ZERO_RUN_FLAG : 0
+    if (pageFlag != flag && count != 0) {
+      store<u32>(runs, firstPage)
+      store<u32>(runs, count | flag, 4)
+      runs += RUN_BYTES
+      firstPage += count
+      count = 0
+      if (++found == maxRuns) return found as i32
+    }
+    flag = pageFlag
+    count++
+    at += bytes
+    left -= bytes
+  }
+  store<u32>(runs, firstPage)
+  store<u32>(runs, count | flag, 4)
+  return (found + 1) as i32
 }
 
 /** Lengths, not end pointers, bound the loops: the end of a full 4 GiB memory is no 32-bit number. */

@@ -70,6 +70,17 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
       addresses('scan for zero pages', src, byteLength, pageBytes, bitmap)
       return checked(abi.zeroPagesScan(src, byteLength, pageBytes, bitmap), 'scan for zero pages')
     },
+    bitmapRuns(bitmap, firstBit, bitCount, runs, maxRuns) {
+      addresses('find runs', bitmap, firstBit, bitCount, runs)
+      addresses('find runs', maxRuns, 0, 0, 0)
+      return checked(abi.bitmapRunsFind(bitmap, firstBit, bitCount, runs, maxRuns), 'find runs')
+    },
+    zeroRuns(src, byteLength, pageBytes, firstPage, pageCount, runs, maxRuns) {
+      addresses('find zero runs', src, byteLength, pageBytes, firstPage)
+      addresses('find zero runs', pageCount, runs, maxRuns, 0)
+      const result = abi.zeroRunsFind(src, byteLength, pageBytes, firstPage, pageCount, runs, maxRuns)
+      return checked(result, 'find zero runs')
+    },
     layoutPack(program, opCount, packed, live) {
       addresses('pack', program, opCount, packed, live)
       checked(abi.layoutPack(program, opCount, packed, live), 'pack')

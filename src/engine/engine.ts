@@ -27,6 +27,29 @@ export interface Kernels {
    */
   zeroPages(src: number, byteLength: number, pageBytes: number, bitmap: number): number
   /**
+   * The runs of set bits among `bitCount` bits from `firstBit` on of the bitmap at `bitmap`, as pairs
+   * (u32 first, u32 count) at `runs`, which has room for `maxRuns` of {@link RUN_BYTES}; returns how
+   * many. When it returns `maxRuns` there may be more: go on after the end of the last one. What the
+   * room holds beyond the runs returned is undefined afterwards.
+   */
+  bitmapRuns(bitmap: number, firstBit: number, bitCount: number, runs: number, maxRuns: number): number
+  /**
+   * Splits `pageCount` pages from `firstPage` on of the `byteLength` bytes at `src` into runs of zero
+   * and of other pages: pairs (u32 first, u32 count, or-ed with {@link ZERO_RUN_FLAG} when zero) at
+   * `runs`, at most `maxRuns`; returns how many. Each is as long as it can be within the pages asked
+   * for; when the last does not reach their end, go on after it. The last page of the bytes may be
+   * short. EFAULT for pages past `byteLength`, EINVAL when `pageBytes` is 0 or `pageCount` over 2^31 - 1.
+   */
+  zeroRuns(
+    src: number,
+    byteLength: number,
+    pageBytes: number,
+    firstPage: number,
+    pageCount: number,
+    runs: number,
+    maxRuns: number,
+  ): number
+  /**
    * Live layout to packed stream: runs `opCount` ops at `program` (see {@link LAYOUT_OP_BYTES}), all
    * checked before the first moves a byte. EFAULT also for an op that would overwrite the program,
    * EINVAL for one whose last field is not 0.
@@ -40,6 +63,12 @@ export interface Kernels {
    */
   layoutValidate(program: number, checkCount: number, packed: number): number
 }
+
+/** One run that a kernel writes, little endian: u32 first, u32 count. */
+export const RUN_BYTES = 8
+
+/** The bit of a run's count that says its pages are all zero; as a signed word, so that `count & ZERO_RUN_FLAG` is this or 0. */
+export const ZERO_RUN_FLAG = -0x80000000
 
 /**
  * One op of a layout program, little endian:

@@ -35,6 +35,16 @@ export interface KernelAbi {
   crc32cTablesBuild(tables: number): number
   crc32cUpdate(src: number, length: number, previous: number, out: number, tables: number): number
   zeroPagesScan(src: number, length: number, pageBytes: number, bitmap: number): number
+  zeroRunsFind(
+    src: number,
+    length: number,
+    pageBytes: number,
+    firstPage: number,
+    pageCount: number,
+    runs: number,
+    maxRuns: number,
+  ): number
+  bitmapRunsFind(bitmap: number, firstBit: number, bitCount: number, runs: number, maxRuns: number): number
   layoutPack(program: number, opCount: number, packed: number, live: number): number
   layoutUnpack(program: number, opCount: number, live: number, packed: number): number
   layoutValidate(program: number, checkCount: number, packed: number): number

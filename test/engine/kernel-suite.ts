@@ -5,6 +5,8 @@ import { checksumCases } from './kernels/checksums.ts'
 import { copyCases } from './kernels/copying.ts'
 import { layoutCases } from './kernels/layouts.ts'
 import { rangeCases } from './kernels/ranges.ts'
+import { bitmapRunCases } from './kernels/bitmap-runs.ts'
+import { zeroRunCases } from './kernels/zero-runs.ts'
 import { zeroPageCases } from './kernels/zero-pages.ts'
 
 /** What every variant's kernels must do, over either kind of memory; the variants' test files only name themselves. */
@@ -17,6 +19,8 @@ export function kernelSuite(variant: EngineVariant, shared = false): void {
     checksumCases(() => engine)
     copyCases(() => engine)
     zeroPageCases(() => engine)
+    zeroRunCases(() => engine)
+    bitmapRunCases(() => engine)
     layoutCases(() => engine)
     rangeCases(() => createEngine({ variant, shared, memoryBytes: 65_536 }))
   })

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { createEngine } from '../../src/engine/index.ts'
+import { RUN_BYTES, createEngine } from '../../src/engine/index.ts'
 import type { Engine, EngineVariant, Kernels } from '../../src/engine/index.ts'
 import { encodeChecks, encodeOps } from './kernels/layouts.ts'
 
@@ -41,7 +41,7 @@ describe('the variants agree byte for byte on', () => {
   /** Runs one call over the same memory in each variant and compares results and memory above scratch. */
   function agree(
     content: Uint8Array,
-    call: (kernels: Kernels) => unknown,
+    call: (kernels: Kernels, memory: Uint8Array) => unknown,
     program: Uint8Array = new Uint8Array(0),
   ): void {
     const outcomes = engines.map((engine) => {
@@ -50,7 +50,7 @@ describe('the variants agree byte for byte on', () => {
         engine.bytes.set(content.subarray(0, AREA + AREA_BYTES - at), at)
       }
       engine.bytes.set(program, PROGRAM)
-      return outcome(() => call(engine.kernels))
+      return outcome(() => call(engine.kernels, engine.bytes))
     })
     const [first, ...others] = engines as [Engine, ...Engine[]]
     for (const [n, engine] of others.entries()) {
@@ -82,6 +82,38 @@ describe('the variants agree byte for byte on', () => {
     fc.assert(
       fc.property(content, pointer, length, fc.integer({ min: 0, max: 700 }), (bytes, src, n, pageBytes) => {
         agree(bytes, (k) => k.zeroPages(src, n, pageBytes, OUT))
+      }),
+    )
+  })
+
+  test('zero runs', () => {
+    const page = fc.integer({ min: 0, max: 40 })
+    fc.assert(
+      fc.property(
+        content,
+        pointer,
+        length,
+        page,
+        page,
+        page,
+        page,
+        (bytes, src, n, size, first, count, max) => {
+          agree(bytes, (k) => k.zeroRuns(src, n, size, first, count, OUT, max))
+        },
+      ),
+    )
+  })
+
+  test('runs of a bitmap', () => {
+    const bit = fc.integer({ min: 0, max: 3000 })
+    const room = fc.oneof(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 200, max: 2000 }))
+    fc.assert(
+      fc.property(content, pointer, bit, bit, room, (bytes, bitmap, first, count, max) => {
+        agree(bytes, (k, memory) => {
+          const found = k.bitmapRuns(bitmap, first, count, OUT, max)
+          memory.fill(0, OUT + found * RUN_BYTES, OUT + max * RUN_BYTES)
+          return found
+        })
       }),
     )
   })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { BASELINE_SHARED_WASM } from '../../src/engine/generated/wasm-baseline-shared.ts'
 import { SIMD_SHARED_WASM } from '../../src/engine/generated/wasm-simd-shared.ts'
 import { BASELINE_WASM, SIMD_WASM } from '../../src/engine/generated/wasm.ts'
-import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from '../../src/engine/index.ts'
+import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES, RUN_BYTES, ZERO_RUN_FLAG } from '../../src/engine/index.ts'
 import {
   ABI_VERSION,
   CRC32C_TABLES_BYTES,
@@ -116,8 +116,10 @@ describe.each([
       EINVAL: KERNEL_EINVAL,
       LAYOUT_CHECK_BYTES,
       LAYOUT_OP_BYTES,
+      RUN_BYTES,
       SIMD_BUILD: variant.startsWith('simd') ? 1 : 0,
       XXH3_SCRATCH_BYTES,
+      ZERO_RUN_FLAG,
     })
     expect(KERNEL_EFAULT).toBe(-Errno.EFAULT)
     expect(KERNEL_EINVAL).toBe(-Errno.EINVAL)

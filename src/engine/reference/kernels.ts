@@ -7,10 +7,11 @@
 
 import { CRC32C_TABLES_BYTES, KERNEL_EFAULT, XXH3_SCRATCH_BYTES } from '../kernel-abi.ts'
 import type { KernelAbi } from '../kernel-abi.ts'
+import { bitmapRunsFind } from './bitmap.ts'
 import { isOutside } from './bounds.ts'
 import { crc32c } from './crc32c.ts'
 import { layoutPack, layoutUnpack, layoutValidate } from './layout.ts'
-import { zeroPagesScan } from './pages.ts'
+import { zeroPagesScan, zeroRunsFind } from './pages.ts'
 import { xxh3 } from './xxh3.ts'
 
 /** Kernels over `bytes`, which cover their whole buffer. */
@@ -40,6 +41,10 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
       return 0
     },
     zeroPagesScan: (src, length, pageBytes, bitmap) => zeroPagesScan(bytes, src, length, pageBytes, bitmap),
+    zeroRunsFind: (src, length, pageBytes, firstPage, pageCount, runs, maxRuns) =>
+      zeroRunsFind(bytes, view, src, length, pageBytes, firstPage, pageCount, runs, maxRuns),
+    bitmapRunsFind: (bitmap, firstBit, bitCount, runs, maxRuns) =>
+      bitmapRunsFind(view, bitmap, firstBit, bitCount, runs, maxRuns),
     layoutPack: (program, opCount, packed, live) => layoutPack(view, program, opCount, packed, live),
     layoutUnpack: (program, opCount, live, packed) => layoutUnpack(view, program, opCount, live, packed),
     layoutValidate: (program, checkCount, packed) => layoutValidate(view, program, checkCount, packed),

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { RUN_BYTES, ZERO_RUN_FLAG } from '../engine.ts'
 import { KERNEL_EFAULT, KERNEL_EINVAL } from '../kernel-abi.ts'
 import { isOutside } from './bounds.ts'
 
@@ -37,6 +38,41 @@ export function zeroPagesScan(
     }
   }
   return zeroCount
+}
+
+/** Twin of `zeroRunsFind`. */
+export function zeroRunsFind(
+  bytes: Uint8Array,
+  view: DataView,
+  src: number,
+  length: number,
+  pageBytes: number,
+  firstPage: number,
+  pageCount: number,
+  runs: number,
+  maxRuns: number,
+): number {
+  if (pageBytes === 0 || pageCount > 0x7fffffff) return KERNEL_EINVAL
+  if (firstPage + pageCount > Math.ceil(length / pageBytes)) return KERNEL_EFAULT
+  if (isOutside(bytes.length, src, length) || isOutside(bytes.length, runs, maxRuns * RUN_BYTES))
+    return KERNEL_EFAULT
+  const words = new Int32Array(bytes.buffer)
+  const endPage = firstPage + pageCount
+  const end = src + length
+  let found = 0
+  for (let page = firstPage; page < endPage && found < maxRuns; found++) {
+    const first = page
+    let runFlag = 0
+    for (; page < endPage; page++) {
+      const start = src + page * pageBytes
+      const flag = isZero(bytes, words, start, Math.min(start + pageBytes, end)) ? ZERO_RUN_FLAG : 0
+      if (page === first) runFlag = flag
+      else if (flag !== runFlag) break
+    }
+    view.setUint32(runs + found * RUN_BYTES, first, true)
+    view.setUint32(runs + found * RUN_BYTES + 4, (page - first) | runFlag, true)
+  }
+  return found
 }
 
 /** Bytes up to a whole word, words, bytes after the last whole word. */

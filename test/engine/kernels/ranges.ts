@@ -23,6 +23,26 @@ const RANGES: readonly Range[] = [
   { kernel: 'crc32c', pointer: 'src', byteLength: 64, call: (k, p) => k.crc32c(p, 64) },
   { kernel: 'zeroPages', pointer: 'src', byteLength: 90, call: (k, p) => k.zeroPages(p, 90, 10, FINE) },
   { kernel: 'zeroPages', pointer: 'bitmap', byteLength: 2, call: (k, p) => k.zeroPages(FINE, 90, 10, p) },
+  { kernel: 'bitmapRuns', pointer: 'bitmap', byteLength: 9, call: (k, p) => k.bitmapRuns(p, 3, 62, FINE, 4) },
+  {
+    kernel: 'bitmapRuns',
+    pointer: 'bitmap (blocks)',
+    byteLength: 70,
+    call: (k, p) => k.bitmapRuns(p, 0, 553, FINE, 4),
+  },
+  { kernel: 'bitmapRuns', pointer: 'runs', byteLength: 32, call: (k, p) => k.bitmapRuns(FINE, 0, 600, p, 4) },
+  {
+    kernel: 'zeroRuns',
+    pointer: 'src',
+    byteLength: 90,
+    call: (k, p) => k.zeroRuns(p, 90, 20, 1, 4, FINE, 4),
+  },
+  {
+    kernel: 'zeroRuns',
+    pointer: 'runs',
+    byteLength: 32,
+    call: (k, p) => k.zeroRuns(FINE, 90, 20, 1, 4, p, 4),
+  },
   {
     kernel: 'layoutPack',
     pointer: 'program',
@@ -43,6 +63,12 @@ const LENGTHS: readonly (readonly [string, (kernels: Kernels, length: number) =>
   ['xxh3 byteLength', (k, n) => k.xxh3(FINE, n, FINE)],
   ['crc32c byteLength', (k, n) => k.crc32c(FINE, n)],
   ['zeroPages byteLength', (k, n) => k.zeroPages(FINE, n, 4096, FINE)],
+  ['bitmapRuns firstBit', (k, n) => k.bitmapRuns(FINE, 8 * n, 1, FINE, 1)],
+  ['bitmapRuns bitCount', (k, n) => k.bitmapRuns(FINE, 0, 8 * n, FINE, 1)],
+  ['bitmapRuns maxRuns', (k, n) => k.bitmapRuns(FINE, 0, 8, FINE, n)],
+  ['zeroRuns byteLength', (k, n) => k.zeroRuns(FINE, n, 4096, 0, 1, FINE, 1)],
+  ['zeroRuns firstPage', (k, n) => k.zeroRuns(FINE, 4096, 1, n, 1, FINE, 1)],
+  ['zeroRuns maxRuns', (k, n) => k.zeroRuns(FINE, 4096, 1, 0, 1, FINE, n)],
   ['layoutPack opCount', (k, n) => k.layoutPack(FINE, n, FINE, FINE)],
   ['layoutUnpack opCount', (k, n) => k.layoutUnpack(FINE, n, FINE, FINE)],
 ]
@@ -108,6 +134,16 @@ export function rangeCases(createSmall: () => Promise<Engine>): void {
       )
       expectUntouched(engine, 'EFAULT', () => k.layoutValidate(end - LAYOUT_CHECK_BYTES + 1, 1, FINE))
       expectUntouched(engine, 'EINVAL', () => k.layoutValidate(FINE, 2 ** 31, FINE))
+    })
+
+    test('bits and pages whose end wraps at 2^32 are EFAULT', () => {
+      const k = engine.kernels
+      expectUntouched(engine, 'EFAULT', () => k.bitmapRuns(FINE, 2 ** 32 - 8, 8, FINE, 1))
+      expectUntouched(engine, 'EFAULT', () => k.bitmapRuns(FINE, 8, 2 ** 32 - 1, FINE, 1))
+      expectUntouched(engine, 'EFAULT', () => k.bitmapRuns(FINE, 0, 8, FINE, 2 ** 29 + 1))
+      expectUntouched(engine, 'EFAULT', () => k.zeroRuns(FINE, 100, 10, 2 ** 32 - 1, 2, FINE, 1))
+      expectUntouched(engine, 'EFAULT', () => k.zeroRuns(FINE, 100, 10, 9, 2, FINE, 1))
+      expectUntouched(engine, 'EFAULT', () => k.zeroRuns(FINE, 100, 10, 0, 10, FINE, 2 ** 29 + 1))
     })
 
     test('nothing at the very end is inside, nothing beyond it is not', () => {
