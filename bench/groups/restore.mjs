@@ -1,0 +1,107 @@
+/**
+ * Whole restores through the public API: the bytes of a stream, kept in touched memory, are copied in and
+ * verified where they land.
+ *
+ * @module
+ */
+import { DeviceState } from 'stopcopy'
+import { CALL_BYTES, openBulk, recordStream } from '../data/bulk-device.mjs'
+import { fastestHash } from '../data/rivals.mjs'
+import { formatBytes, GIB, MIB, touchedBuffer } from '../data/touched.mjs'
+import { atLeast } from '../harness/targets.mjs'
+
+const RIVAL = '@node-rs xxh64 + Buffer.copy'
+
+export const rounds = { full: 9, quick: 3 }
+export const names = ['M2', 'restore by window', 'restore by write', 'entering RESUMING, used memory', RIVAL]
+
+export async function open({ quick }) {
+  const size = quick ? GIB / 8 : GIB
+  const source = await openBulk(size)
+  const stream = await recordStream(source.device)
+  const expected = checksumOf(source.memory)
+  await source.device.close()
+  // No seed: power-on content is zero, so that entering RESUMING does not fill memory with noise first.
+  const { device, memory } = await openBulk(size, { seed: undefined })
+  const [from, to] = [touchedBuffer(size), touchedBuffer(size)]
+
+  let session
+  const enter = async () => void (session = await device.setState(DeviceState.RESUMING))
+  const restoring = (put) => ({
+    before: enter,
+    once: async () => put(session),
+    async after() {
+      await device.setState(DeviceState.STOP)
+      if (checksumOf(memory) !== expected) throw new Error('the restored memory differs from the saved')
+      await device.setState(DeviceState.RUNNING)
+      session.close()
+    },
+  })
+  return {
+    title: `Restore of ${formatBytes(size)}`,
+    notes: [
+      `M2: one Buffer.copy of ${formatBytes(size)} between two touched buffers.`,
+      `Timed: from the open session to the last byte committed and verified. Entering RESUMING puts the memory that a round before filled back to power-on content (zero), which a fresh destination need not; it is shown by itself. After every restore the memory's hash is compared with the source's, outside the time.`,
+    ],
+    cases: [
+      { name: 'M2', bytes: size, once: async () => void from.copy(to) },
+      { name: 'restore by window', bytes: size, against: 'M2', ...restoring(fillWindows(stream)) },
+      { name: 'restore by write', bytes: size, against: 'M2', ...restoring(writeAll(stream)) },
+      {
+        name: 'entering RESUMING, used memory',
+        bytes: size,
+        against: 'M2',
+        once: enter,
+        async after() {
+          writeAll(stream)(session)
+          await device.setState(DeviceState.RUNNING)
+          session.close()
+        },
+      },
+      {
+        // In pieces that stay in the cache between the two passes.
+        name: RIVAL,
+        bytes: size,
+        against: 'M2',
+        once: async () => {
+          for (let at = 0; at < size; at += MIB / 4) {
+            fastestHash(from.subarray(at, at + MIB / 4))
+            from.copy(to, at, at, at + MIB / 4)
+          }
+        },
+      },
+    ],
+    targets: ['window', 'write'].map((way) => atLeast(0.5, `restore by ${way}`, 'M2')),
+  }
+}
+
+/** Copies a stream into a session's windows. */
+function fillWindows(stream) {
+  return (session) => {
+    for (let at = 0; at < stream.length;) {
+      const window = session.window(CALL_BYTES)
+      const bytes = Math.min(window.length, stream.length - at)
+      window.set(stream.subarray(at, at + bytes))
+      session.commit(bytes)
+      at += bytes
+    }
+  }
+}
+
+/** Writes a stream to a session in calls of 1 MiB. */
+function writeAll(stream) {
+  return (session) => {
+    for (let at = 0; at < stream.length; at += CALL_BYTES) session.write(stream.subarray(at, at + CALL_BYTES))
+  }
+}
+
+/** One number for all of a device's memory. */
+function checksumOf(memory) {
+  const piece = Buffer.alloc(MIB)
+  let sum = 0n
+  for (let at = 0; at < memory.byteLength; at += MIB) {
+    memory.read(at, piece)
+    sum = BigInt.asUintN(64, sum * 31n + fastestHash(piece))
+  }
+  return sum
+}
