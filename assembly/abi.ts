@@ -17,8 +17,11 @@ export const EFAULT: i32 = -14
 /** Invalid argument, as a kernel returns it. */
 export const EINVAL: i32 = -22
 
-/** Scratch `xxh3Hash` writes: the secret, mixed with the seed. */
-export const XXH3_SCRATCH_BYTES: i32 = 192
+/** Scratch of the XXH3 kernels, made by `xxh3ScratchBuild`; drawn in `xxh3-scratch.ts`. */
+export const XXH3_SCRATCH_BYTES: i32 = 12800
+
+/** State of a hash in pieces; drawn in `xxh3-stream.ts`. */
+export const XXH3_STATE_BYTES: i32 = 1360
 
 /** The eight tables `crc32cTablesBuild` writes and `crc32cUpdate` reads. */
 export const CRC32C_TABLES_BYTES: i32 = 8192

@@ -1,5 +1,5 @@
 /**
- * The one check every kernel makes before it touches memory.
+ * The checks a kernel makes before it touches memory.
  *
  * @module
  */
@@ -10,4 +10,9 @@
  */
 export function isOutside(pointer: u64, byteLength: u64): bool {
   return pointer + byteLength > (memory.size() as u32 as u64) << 16
+}
+
+/** True when two ranges of `byteLength` bytes share one. */
+export function isOverlapping(a: usize, b: usize, byteLength: usize): bool {
+  return (a > b ? a - b : b - a) < byteLength
 }

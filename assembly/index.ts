@@ -16,6 +16,7 @@ export {
   RUN_BYTES,
   SIMD_BUILD,
   XXH3_SCRATCH_BYTES,
+  XXH3_STATE_BYTES,
   ZERO_RUN_FLAG,
 } from './abi'
 export { bitmapRunsFind } from './bitmap'
@@ -23,4 +24,6 @@ export { memoryCopy } from './copy'
 export { crc32cTablesBuild, crc32cUpdate } from './crc32c'
 export { layoutPack, layoutUnpack, layoutValidate } from './layout'
 export { zeroPagesScan, zeroRunsFind } from './pages'
-export { xxh3Hash } from './xxh3'
+export { xxh3Copy, xxh3Hash } from './xxh3'
+export { xxh3ScratchBuild } from './xxh3-scratch'
+export { xxh3Digest, xxh3Start, xxh3Update } from './xxh3-stream'

@@ -46,30 +46,33 @@ export function avalanche64(hash: u64): u64 {
 // The long form, both builds.
 
 export const STRIPE_BYTES: usize = 64
+export const BLOCK_STRIPES: usize = 16
 export const BLOCK_BYTES: usize = 1024
+/** The eight lanes of 64 bits, or what a block adds to them. */
+export const LANES_BYTES: usize = 64
 /** Where in the secret the scramble, the last stripe and the merge begin. */
 export const SCRAMBLE_AT: usize = 128
 export const LAST_STRIPE_AT: usize = 121
 const MERGE_AT: usize = 11
 
-/** The hash from the eight lanes. */
-export function merge(
-  lane0: u64,
-  lane1: u64,
-  lane2: u64,
-  lane3: u64,
-  lane4: u64,
-  lane5: u64,
-  lane6: u64,
-  lane7: u64,
-  length: usize,
-  secret: usize,
-): u64 {
-  const first =
-    multiplyFold(lane0 ^ load<u64>(secret, MERGE_AT), lane1 ^ load<u64>(secret, MERGE_AT + 8)) +
-    multiplyFold(lane2 ^ load<u64>(secret, MERGE_AT + 16), lane3 ^ load<u64>(secret, MERGE_AT + 24))
-  const second =
-    multiplyFold(lane4 ^ load<u64>(secret, MERGE_AT + 32), lane5 ^ load<u64>(secret, MERGE_AT + 40)) +
-    multiplyFold(lane6 ^ load<u64>(secret, MERGE_AT + 48), lane7 ^ load<u64>(secret, MERGE_AT + 56))
-  return avalanche((length as u64) * PRIME64_1 + first + second)
+/** Stores what the lanes are before the first stripe. */
+export function lanesStart(lanes: usize): void {
+  store<u64>(lanes, PRIME32_3)
+  store<u64>(lanes, PRIME64_1, 8)
+  store<u64>(lanes, PRIME64_2, 16)
+  store<u64>(lanes, PRIME64_3, 24)
+  store<u64>(lanes, PRIME64_4, 32)
+  store<u64>(lanes, PRIME32_2, 40)
+  store<u64>(lanes, PRIME64_5, 48)
+  store<u64>(lanes, PRIME32_1, 56)
+}
+
+/** The hash of `length` bytes from the lanes at the end. */
+export function lanesMerge(lanes: usize, length: u64, secret: usize): u64 {
+  let sum = length * PRIME64_1
+  for (let at: usize = 0; at < LANES_BYTES; at += 16) {
+    const key = secret + MERGE_AT + at
+    sum += multiplyFold(load<u64>(lanes + at) ^ load<u64>(key), load<u64>(lanes + at, 8) ^ load<u64>(key, 8))
+  }
+  return avalanche(sum)
 }

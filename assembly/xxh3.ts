@@ -5,11 +5,11 @@
  * @module
  */
 
-import { EFAULT, XXH3_SCRATCH_BYTES } from './abi'
-import { isOutside } from './bounds'
-import { hashLong } from './xxh3-long'
+import { EFAULT, EINVAL, XXH3_SCRATCH_BYTES } from './abi'
+import { isOutside, isOverlapping } from './bounds'
+import { copyLong, hashLong } from './xxh3-long'
 import { PRIME64_1, avalanche, avalanche64, multiplyFold } from './xxh3-mix'
-import { secretStore } from './xxh3-secret'
+import { defaultSecret, seededSecret } from './xxh3-scratch'
 
 /** XORs of two words of the secret at the offsets named, folded: the forms up to 16 bytes use no others. */
 const SECRET_0_4: u64 = 0x87275a9b
@@ -21,8 +21,8 @@ const SECRET_56_64: u64 = 0x8726f9105dc21ddc
 const PRIME_MX2: u64 = 0x9fb21c651e98df25
 
 /**
- * Stores XXH3-64 of `length` bytes at `src` as 8 little-endian bytes at `out`. `scratch` is
- * XXH3_SCRATCH_BYTES outside the input, overwritten. Returns 0, or EFAULT.
+ * Stores XXH3-64 of `length` bytes at `src` as 8 little-endian bytes at `out`. `scratch` is what
+ * `xxh3ScratchBuild` made, outside the input. Returns 0, or EFAULT.
  */
 export function xxh3Hash(
   src: usize,
@@ -33,20 +33,56 @@ export function xxh3Hash(
   scratch: usize,
 ): i32 {
   if (isOutside(src, length) || isOutside(out, 8) || isOutside(scratch, XXH3_SCRATCH_BYTES)) return EFAULT
-  // SAFETY: every form below reads inside [src, src + length) and scratch only.
-  const seed = ((seedHigh as u64) << 32) | (seedLow as u64)
-  let hash: u64
-  if (length <= 16) {
-    hash = hashUpTo16(src, length, seed)
-  } else if (length <= 240) {
-    secretStore(scratch, 0)
-    hash = length <= 128 ? hash17To128(src, length, seed, scratch) : hash129To240(src, length, seed, scratch)
-  } else {
-    secretStore(scratch, seed)
-    hash = hashLong(src, length, scratch)
-  }
-  store<u64>(out, hash)
+  // SAFETY: hashOf reads inside [src, src + length) and touches scratch only.
+  store<u64>(out, hashOf(src, length, seedOf(seedLow, seedHigh), scratch))
   return 0
+}
+
+/**
+ * Copies `length` bytes from `src` to `dst` and stores their XXH3-64 at `out`, in one pass over the
+ * memory. Returns 0, EFAULT, or EINVAL when the ranges overlap.
+ */
+export function xxh3Copy(
+  dst: usize,
+  src: usize,
+  length: usize,
+  out: usize,
+  seedLow: u32,
+  seedHigh: u32,
+  scratch: usize,
+): i32 {
+  if (isOutside(dst, length) || isOutside(src, length)) return EFAULT
+  if (isOutside(out, 8) || isOutside(scratch, XXH3_SCRATCH_BYTES)) return EFAULT
+  if (isOverlapping(dst, src, length)) return EINVAL
+  // SAFETY: both ranges are inside the memory; hashes as above.
+  store<u64>(out, hashWhileCopying(dst, src, length, seedOf(seedLow, seedHigh), scratch))
+  return 0
+}
+
+/** XXH3-64 of `length` bytes at `src`, which the caller has checked like `scratch`. */
+export function hashOf(src: usize, length: usize, seed: u64, scratch: usize): u64 {
+  return length > 240
+    ? hashLong(src, length, seededSecret(scratch, seed), scratch)
+    : hashUpTo240(src, length, seed, defaultSecret(scratch))
+}
+
+/** `hashOf` that also copies the input to `dst`, which must not overlap it. */
+export function hashWhileCopying(dst: usize, src: usize, length: usize, seed: u64, scratch: usize): u64 {
+  if (length > 240) return copyLong(dst, src, length, seededSecret(scratch, seed), scratch)
+  memory.copy(dst, src, length)
+  return hashUpTo240(src, length, seed, defaultSecret(scratch))
+}
+
+/** The forms of 0 to 240 bytes with the secret of seed 0 at `secret`. */
+export function hashUpTo240(src: usize, length: usize, seed: u64, secret: usize): u64 {
+  if (length > 128) return hash129To240(src, length, seed, secret)
+  if (length > 16) return hash17To128(src, length, seed, secret)
+  return hashUpTo16(src, length, seed)
+}
+
+/** A seed from its halves: a u64 argument would be a BigInt, three times the cost of the call. */
+export function seedOf(low: u32, high: u32): u64 {
+  return ((high as u64) << 32) | (low as u64)
 }
 
 function hashUpTo16(src: usize, length: usize, seed: u64): u64 {

@@ -18,6 +18,11 @@ const CRC32C_OUT_AT = 64
 const XXH3_SCRATCH_AT = 128
 const CRC32C_TABLES_AT: number = XXH3_SCRATCH_AT + XXH3_SCRATCH_BYTES
 
+/** Reason and remedy of an EINVAL. */
+const UNKNOWN_ARGUMENT =
+  "an argument or a program's op is not one the kernel knows, see the Kernels interface"
+const OVERLAP = 'source and destination overlap, pass ranges that share no byte'
+
 /** Kernels that call `abi` over `buffer`, with {@link SCRATCH_BYTES} at `scratch` that nobody else uses. */
 export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch = 0): Kernels {
   const view = new DataView(buffer)
@@ -26,14 +31,9 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
   const crc32cTables = scratch + CRC32C_TABLES_AT
 
   /** The one place where a kernel's errno becomes an error. */
-  function checked(result: number, action: string): number {
+  function checked(result: number, action: string, invalid = UNKNOWN_ARGUMENT): number {
     if (result >= 0) return result
-    if (result === KERNEL_EINVAL) {
-      throw new VfioError(
-        'EINVAL',
-        `Cannot ${action}: an argument or a program's op is not one the kernel knows, see the Kernels interface`,
-      )
-    }
+    if (result === KERNEL_EINVAL) throw new VfioError('EINVAL', `Cannot ${action}: ${invalid}`)
     throw outside(action)
   }
 
@@ -50,6 +50,7 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
     if (a >>> 0 !== a || b >>> 0 !== b || c >>> 0 !== c || d >>> 0 !== d) throw outside(action)
   }
 
+  checked(abi.xxh3ScratchBuild(xxh3Scratch), 'build scratch')
   checked(abi.crc32cTablesBuild(crc32cTables), 'build tables')
 
   return {
@@ -60,6 +61,23 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
     xxh3(src, byteLength, out, seedLow = 0, seedHigh = 0) {
       addresses('hash', src, byteLength, out, 0)
       checked(abi.xxh3Hash(src, byteLength, out, seedLow >>> 0, seedHigh >>> 0, xxh3Scratch), 'hash')
+    },
+    copyXxh3(dst, src, byteLength, out, seedLow = 0, seedHigh = 0) {
+      addresses('copy and hash', dst, src, byteLength, out)
+      const result = abi.xxh3Copy(dst, src, byteLength, out, seedLow >>> 0, seedHigh >>> 0, xxh3Scratch)
+      checked(result, 'copy and hash', OVERLAP)
+    },
+    xxh3Start(state, seedLow = 0, seedHigh = 0) {
+      addresses('start a hash', state, 0, 0, 0)
+      checked(abi.xxh3Start(state, seedLow >>> 0, seedHigh >>> 0), 'start a hash')
+    },
+    xxh3Update(state, src, byteLength) {
+      addresses('continue a hash', state, src, byteLength, 0)
+      checked(abi.xxh3Update(state, src, byteLength, xxh3Scratch), 'continue a hash')
+    },
+    xxh3Digest(state, out) {
+      addresses('finish a hash', state, out, 0, 0)
+      checked(abi.xxh3Digest(state, out, xxh3Scratch), 'finish a hash')
     },
     crc32c(src, byteLength, previous = 0) {
       addresses('checksum', src, byteLength, 0, 0)

@@ -18,6 +18,27 @@ export interface Kernels {
   copy(dst: number, src: number, byteLength: number): void
   /** XXH3-64 of the bytes, stored as 8 little-endian bytes at `out`. The seed comes as two u32 halves. */
   xxh3(src: number, byteLength: number, out: number, seedLow?: number, seedHigh?: number): void
+  /**
+   * Copies `byteLength` bytes from `src` to `dst` and stores their XXH3-64 at `out`, in one pass over
+   * the memory. EINVAL when the ranges overlap.
+   */
+  copyXxh3(
+    dst: number,
+    src: number,
+    byteLength: number,
+    out: number,
+    seedLow?: number,
+    seedHigh?: number,
+  ): void
+  /**
+   * Begins an XXH3-64 of bytes that come in pieces, in the {@link XXH3_STATE_BYTES} at `state`. The
+   * state holds no pointer: it can be moved, copied and shared.
+   */
+  xxh3Start(state: number, seedLow?: number, seedHigh?: number): void
+  /** Adds the bytes to the hash in `state`; any segmentation gives the hash of the whole. */
+  xxh3Update(state: number, src: number, byteLength: number): void
+  /** Stores the hash of all bytes so far at `out`, as `xxh3` does; more may follow. */
+  xxh3Digest(state: number, out: number): void
   /** CRC-32C (Castagnoli) of the bytes; `previous` is the result over the bytes before them. Unsigned. */
   crc32c(src: number, byteLength: number, previous?: number): number
   /**
@@ -69,6 +90,9 @@ export const RUN_BYTES = 8
 
 /** The bit of a run's count that says its pages are all zero; as a signed word, so that `count & ZERO_RUN_FLAG` is this or 0. */
 export const ZERO_RUN_FLAG = -0x80000000
+
+/** Bytes of engine memory that the state of an XXH3-64 in pieces takes; best at a multiple of 16. */
+export { XXH3_STATE_BYTES } from './kernel-abi.ts'
 
 /**
  * One op of a layout program, little endian:

@@ -15,8 +15,11 @@ export const KERNEL_EFAULT = -14
 /** Invalid argument, as a kernel returns it. */
 export const KERNEL_EINVAL = -22
 
-/** Bytes of scratch `xxh3Hash` writes. */
-export const XXH3_SCRATCH_BYTES = 192
+/** Bytes of scratch that `xxh3ScratchBuild` makes and the other XXH3 kernels use. */
+export const XXH3_SCRATCH_BYTES = 12_800
+
+/** Bytes of the state of a hash in pieces. */
+export const XXH3_STATE_BYTES = 1360
 
 /** Bytes of tables `crc32cTablesBuild` writes. */
 export const CRC32C_TABLES_BYTES = 8192
@@ -24,6 +27,7 @@ export const CRC32C_TABLES_BYTES = 8192
 /** The raw kernels; the doc comments of `assembly/` say what each does. */
 export interface KernelAbi {
   memoryCopy(dst: number, src: number, length: number): number
+  xxh3ScratchBuild(scratch: number): number
   xxh3Hash(
     src: number,
     length: number,
@@ -32,6 +36,18 @@ export interface KernelAbi {
     seedHigh: number,
     scratch: number,
   ): number
+  xxh3Copy(
+    dst: number,
+    src: number,
+    length: number,
+    out: number,
+    seedLow: number,
+    seedHigh: number,
+    scratch: number,
+  ): number
+  xxh3Start(state: number, seedLow: number, seedHigh: number): number
+  xxh3Update(state: number, src: number, length: number, scratch: number): number
+  xxh3Digest(state: number, out: number, scratch: number): number
   crc32cTablesBuild(tables: number): number
   crc32cUpdate(src: number, length: number, previous: number, out: number, tables: number): number
   zeroPagesScan(src: number, length: number, pageBytes: number, bitmap: number): number

@@ -7,6 +7,7 @@ import { layoutCases } from './kernels/layouts.ts'
 import { rangeCases } from './kernels/ranges.ts'
 import { bitmapRunCases } from './kernels/bitmap-runs.ts'
 import { zeroRunCases } from './kernels/zero-runs.ts'
+import { xxh3Cases } from './kernels/xxh3.ts'
 import { zeroPageCases } from './kernels/zero-pages.ts'
 
 /** What every variant's kernels must do, over either kind of memory; the variants' test files only name themselves. */
@@ -17,6 +18,7 @@ export function kernelSuite(variant: EngineVariant, shared = false): void {
       engine = await createEngine({ variant, shared, memoryBytes: 16 << 20 })
     })
     checksumCases(() => engine)
+    xxh3Cases(() => engine)
     copyCases(() => engine)
     zeroPageCases(() => engine)
     zeroRunCases(() => engine)

@@ -12,6 +12,8 @@ const PROGRAM = AREA + AREA_BYTES
 /** Above any range the calls read. */
 const OUT = PROGRAM + 40_000
 
+const STATE = OUT + 16
+
 /** A call's outcome, an error's code in place of a result. */
 function outcome(call: () => unknown): unknown {
   try {
@@ -74,6 +76,20 @@ describe('the variants agree byte for byte on', () => {
       fc.property(content, pointer, length, u32, u32, (bytes, src, n, low, high) => {
         agree(bytes, (k) => k.xxh3(src, n, OUT, low, high))
         agree(bytes, (k) => k.crc32c(src, n, low))
+      }),
+    )
+  })
+
+  test('copies that hash, and hashes in pieces, with their state', () => {
+    fc.assert(
+      fc.property(content, pointer, pointer, length, u32, (bytes, dst, src, n, seed) => {
+        agree(bytes, (k) => k.copyXxh3(dst, src, n, OUT, seed))
+        agree(bytes, (k) => {
+          k.xxh3Start(STATE, seed)
+          k.xxh3Update(STATE, src, n)
+          k.xxh3Update(STATE, AREA, n)
+          k.xxh3Digest(STATE, OUT)
+        })
       }),
     )
   })

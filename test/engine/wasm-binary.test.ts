@@ -9,6 +9,7 @@ import {
   KERNEL_EFAULT,
   KERNEL_EINVAL,
   XXH3_SCRATCH_BYTES,
+  XXH3_STATE_BYTES,
 } from '../../src/engine/kernel-abi.ts'
 import type { KernelAbi } from '../../src/engine/kernel-abi.ts'
 import { Errno } from '../../src/errors.ts'
@@ -90,6 +91,7 @@ describe.each([
     const abi = instance.exports as unknown as KernelAbi
     const end = 65_536
     expect(abi.crc32cTablesBuild(end - CRC32C_TABLES_BYTES)).toBe(0)
+    expect(abi.xxh3ScratchBuild(end - XXH3_SCRATCH_BYTES)).toBe(0)
     const before = new Uint8Array(memory.buffer).slice()
     expect([
       abi.crc32cTablesBuild(end - CRC32C_TABLES_BYTES + 1),
@@ -97,7 +99,11 @@ describe.each([
       abi.crc32cUpdate(0, 8, 0, end - 3, 0),
       abi.xxh3Hash(0, 300, 16, 0, 0, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Hash(0, 300, 16, 0, 0, -1),
-    ]).toEqual(Array(5).fill(KERNEL_EFAULT))
+      abi.xxh3ScratchBuild(end - XXH3_SCRATCH_BYTES + 1),
+      abi.xxh3Copy(1000, 0, 300, 16, 0, 0, end - XXH3_SCRATCH_BYTES + 1),
+      abi.xxh3Update(1000, 0, 300, end - XXH3_SCRATCH_BYTES + 1),
+      abi.xxh3Digest(1000, 0, end - XXH3_SCRATCH_BYTES + 1),
+    ]).toEqual(Array(9).fill(KERNEL_EFAULT))
     expect(Buffer.compare(new Uint8Array(memory.buffer), before)).toBe(0)
   })
 
@@ -119,6 +125,7 @@ describe.each([
       RUN_BYTES,
       SIMD_BUILD: variant.startsWith('simd') ? 1 : 0,
       XXH3_SCRATCH_BYTES,
+      XXH3_STATE_BYTES,
       ZERO_RUN_FLAG,
     })
     expect(KERNEL_EFAULT).toBe(-Errno.EFAULT)

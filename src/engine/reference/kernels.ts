@@ -5,13 +5,20 @@
  * @module
  */
 
-import { CRC32C_TABLES_BYTES, KERNEL_EFAULT, XXH3_SCRATCH_BYTES } from '../kernel-abi.ts'
+import {
+  CRC32C_TABLES_BYTES,
+  KERNEL_EFAULT,
+  KERNEL_EINVAL,
+  XXH3_SCRATCH_BYTES,
+  XXH3_STATE_BYTES,
+} from '../kernel-abi.ts'
 import type { KernelAbi } from '../kernel-abi.ts'
 import { bitmapRunsFind } from './bitmap.ts'
 import { isOutside } from './bounds.ts'
 import { crc32c } from './crc32c.ts'
 import { layoutPack, layoutUnpack, layoutValidate } from './layout.ts'
 import { zeroPagesScan, zeroRunsFind } from './pages.ts'
+import { digestXxh3, startXxh3, updateXxh3 } from './xxh3-stream.ts'
 import { xxh3 } from './xxh3.ts'
 
 /** Kernels over `bytes`, which cover their whole buffer. */
@@ -25,11 +32,37 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
       bytes.copyWithin(dst, src, src + length)
       return 0
     },
+    // The twin keeps its secret and sums on the JavaScript side.
+    xxh3ScratchBuild: (scratch) => (outside(scratch, XXH3_SCRATCH_BYTES) ? KERNEL_EFAULT : 0),
     xxh3Hash(src, length, out, seedLow, seedHigh, scratch) {
       if (outside(src, length) || outside(out, 8) || outside(scratch, XXH3_SCRATCH_BYTES))
         return KERNEL_EFAULT
-      const seed = (BigInt(seedHigh) << 32n) | BigInt(seedLow)
-      view.setBigUint64(out, xxh3(view, src, length, seed), true)
+      view.setBigUint64(out, xxh3(view, src, length, seedOf(seedLow, seedHigh)), true)
+      return 0
+    },
+    xxh3Copy(dst, src, length, out, seedLow, seedHigh, scratch) {
+      if (outside(dst, length) || outside(src, length)) return KERNEL_EFAULT
+      if (outside(out, 8) || outside(scratch, XXH3_SCRATCH_BYTES)) return KERNEL_EFAULT
+      if (Math.abs(dst - src) < length) return KERNEL_EINVAL
+      bytes.copyWithin(dst, src, src + length)
+      view.setBigUint64(out, xxh3(view, src, length, seedOf(seedLow, seedHigh)), true)
+      return 0
+    },
+    xxh3Start(state, seedLow, seedHigh) {
+      if (outside(state, XXH3_STATE_BYTES)) return KERNEL_EFAULT
+      startXxh3(view, state, seedOf(seedLow, seedHigh))
+      return 0
+    },
+    xxh3Update(state, src, length, scratch) {
+      if (outside(state, XXH3_STATE_BYTES) || outside(src, length)) return KERNEL_EFAULT
+      if (outside(scratch, XXH3_SCRATCH_BYTES)) return KERNEL_EFAULT
+      updateXxh3(view, state, src, length)
+      return 0
+    },
+    xxh3Digest(state, out, scratch) {
+      if (outside(state, XXH3_STATE_BYTES) || outside(out, 8)) return KERNEL_EFAULT
+      if (outside(scratch, XXH3_SCRATCH_BYTES)) return KERNEL_EFAULT
+      view.setBigUint64(out, digestXxh3(view, state), true)
       return 0
     },
     // The twin keeps its tables on the JavaScript side.
@@ -49,4 +82,8 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
     layoutUnpack: (program, opCount, live, packed) => layoutUnpack(view, program, opCount, live, packed),
     layoutValidate: (program, checkCount, packed) => layoutValidate(view, program, checkCount, packed),
   }
+}
+
+function seedOf(low: number, high: number): bigint {
+  return (BigInt(high) << 32n) | BigInt(low)
 }

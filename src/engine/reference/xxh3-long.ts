@@ -8,8 +8,10 @@
 import { PRIME64_1, avalanche, multiplyFold } from './xxh3-mix.ts'
 import { seededSecret, word } from './xxh3-secret.ts'
 
-const STRIPE_BYTES = 64
-const BLOCK_BYTES = 1024
+/** Bytes of a stripe. */
+export const STRIPE_BYTES = 64
+/** Bytes of a block. */
+export const BLOCK_BYTES = 1024
 /** Where in the secret the scramble, the last stripe and the merge begin. */
 const SCRAMBLE_AT = 128
 const LAST_STRIPE_AT = 121
@@ -22,24 +24,58 @@ const INITIAL_LANES: readonly number[] = [
   0x85ebca77, 0x85ebca77, 0, 0x165667c5, 0x27d4eb2f, 0x9e3779b1, 0,
 ]
 
+/** The lanes before the first stripe, as words of 32 bits. */
+export function initialLanes(): Uint32Array {
+  return Uint32Array.from(INITIAL_LANES)
+}
+
 /** Hash of `length` > 240 bytes. */
 export function hashLong(view: DataView, src: number, length: number, seed: bigint): bigint {
   const secret = seededSecret(seed)
-  const lanes = Uint32Array.from(INITIAL_LANES)
-  let at = src
-  let left = length - 1
-  for (; ; left -= BLOCK_BYTES) {
-    const stripes = Math.floor(Math.min(left, BLOCK_BYTES) / STRIPE_BYTES)
-    for (let i = 0; i < stripes; i++) {
-      accumulate(lanes, view, at, secret, 8 * i)
-      at += STRIPE_BYTES
-    }
-    if (left < BLOCK_BYTES) break
+  const lanes = initialLanes()
+  const blocks = wholeBlocks(length)
+  addBlocks(lanes, view, src, blocks, secret)
+  const done = blocks * BLOCK_BYTES
+  return finish(lanes, view, src + done, length - done, BigInt(length), secret)
+}
+
+/** Blocks that are scrambled: those with another byte behind them. */
+export function wholeBlocks(length: number): number {
+  return Math.floor((length - 1) / BLOCK_BYTES)
+}
+
+/** Takes whole blocks into the lanes. */
+export function addBlocks(
+  lanes: Uint32Array,
+  view: DataView,
+  src: number,
+  blocks: number,
+  secret: DataView,
+): void {
+  for (let block = 0; block < blocks; block++) {
+    const at = src + block * BLOCK_BYTES
+    addStripes(lanes, view, at, BLOCK_BYTES / STRIPE_BYTES, secret)
     scramble(lanes, secret)
   }
-  // The last stripe ends where the input ends and belongs to no block.
-  accumulate(lanes, view, src + length - STRIPE_BYTES, secret, LAST_STRIPE_AT)
+}
+
+/** Takes the last `tailBytes` (1 to 1024) of `length` > 240 bytes into the lanes and returns the hash. */
+export function finish(
+  lanes: Uint32Array,
+  view: DataView,
+  tail: number,
+  tailBytes: number,
+  length: bigint,
+  secret: DataView,
+): bigint {
+  addStripes(lanes, view, tail, Math.floor((tailBytes - 1) / STRIPE_BYTES), secret)
+  // The last stripe ends where the input ends and belongs to no block; it may begin before the tail.
+  accumulate(lanes, view, tail + tailBytes - STRIPE_BYTES, secret, LAST_STRIPE_AT)
   return merge(lanes, secret, length)
+}
+
+function addStripes(lanes: Uint32Array, view: DataView, src: number, count: number, secret: DataView): void {
+  for (let i = 0; i < count; i++) accumulate(lanes, view, src + i * STRIPE_BYTES, secret, 8 * i)
 }
 
 /** Adds to each lane the product of its key's halves and its neighbour's data. */
@@ -72,10 +108,10 @@ function scramble(lanes: Uint32Array, secret: DataView): void {
   }
 }
 
-function merge(lanes: Uint32Array, secret: DataView, length: number): bigint {
+function merge(lanes: Uint32Array, secret: DataView, length: bigint): bigint {
   const lane = (i: number): bigint =>
     (BigInt(lanes[2 * i + 1] as number) << 32n) | BigInt(lanes[2 * i] as number)
-  let sum = BigInt(length) * PRIME64_1
+  let sum = length * PRIME64_1
   for (let i = 0; i < 8; i += 2) {
     sum += multiplyFold(
       lane(i) ^ word(secret, MERGE_AT + 8 * i),

@@ -12,18 +12,26 @@ const SECRET_HEX: string =
   'eac5ac8334d3ebc3c581a0fffa1363eb170ddd51b7f0da49d316552629d4689e' +
   '2b16be587d47a1fc8ff8b8d17ad031ce45cb3a8f95160428afd7fbcabb4b407e'
 
+/** Bytes of a secret. */
+export const SECRET_BYTES = 192
+
 /** The secret of seed 0. */
 export const DEFAULT_SECRET: DataView = decodeHex(SECRET_HEX)
 
 /** The long form's secret for `seed`: every first word of a pair plus the seed, every second minus it. */
 export function seededSecret(seed: bigint): DataView {
   if (seed === 0n) return DEFAULT_SECRET
-  const seeded = new DataView(new ArrayBuffer(DEFAULT_SECRET.byteLength))
-  for (let at = 0; at < seeded.byteLength; at += 16) {
-    seeded.setBigUint64(at, word(DEFAULT_SECRET, at) + seed, true)
-    seeded.setBigUint64(at + 8, word(DEFAULT_SECRET, at + 8) - seed, true)
-  }
+  const seeded = new DataView(new ArrayBuffer(SECRET_BYTES))
+  storeSecret(seeded, 0, seed)
   return seeded
+}
+
+/** Stores the secret for `seed` at `at`. */
+export function storeSecret(view: DataView, at: number, seed: bigint): void {
+  for (let i = 0; i < SECRET_BYTES; i += 16) {
+    view.setBigUint64(at + i, word(DEFAULT_SECRET, i) + seed, true)
+    view.setBigUint64(at + i + 8, word(DEFAULT_SECRET, i + 8) - seed, true)
+  }
 }
 
 /** The 64-bit little-endian word at `at`. */

@@ -12,7 +12,11 @@ const PRIME_MX2 = 0x9fb21c651e98df25n
 
 /** XXH3-64 of `length` bytes at `src` of `view`, unsigned; `seed` is an unsigned 64-bit number. */
 export function xxh3(view: DataView, src: number, length: number, seed: bigint): bigint {
-  if (length > 240) return hashLong(view, src, length, seed)
+  return length > 240 ? hashLong(view, src, length, seed) : hashUpTo240(view, src, length, seed)
+}
+
+/** The forms of 0 to 240 bytes. */
+export function hashUpTo240(view: DataView, src: number, length: number, seed: bigint): bigint {
   if (length > 128) return hash129To240(view, src, length, seed)
   if (length > 16) return hash17To128(view, src, length, seed)
   return hashUpTo16(view, src, length, seed)

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Engine, Kernels } from '../../../src/engine/index.ts'
-import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from '../../../src/engine/index.ts'
+import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES, XXH3_STATE_BYTES } from '../../../src/engine/index.ts'
 import { expectUntouched } from './fixture.ts'
 
 /** A pointer argument of a kernel and how many bytes the call below makes it use there. */
@@ -20,6 +20,34 @@ const RANGES: readonly Range[] = [
   { kernel: 'xxh3', pointer: 'src', byteLength: 300, call: (k, p) => k.xxh3(p, 300, FINE) },
   { kernel: 'xxh3', pointer: 'src (short form)', byteLength: 7, call: (k, p) => k.xxh3(p, 7, FINE) },
   { kernel: 'xxh3', pointer: 'out', byteLength: 8, call: (k, p) => k.xxh3(FINE, 300, p) },
+  {
+    kernel: 'copyXxh3',
+    pointer: 'dst',
+    byteLength: 300,
+    call: (k, p) => k.copyXxh3(p, FINE, 300, FINE + 400),
+  },
+  {
+    kernel: 'copyXxh3',
+    pointer: 'src',
+    byteLength: 300,
+    call: (k, p) => k.copyXxh3(FINE, p, 300, FINE + 400),
+  },
+  { kernel: 'copyXxh3', pointer: 'out', byteLength: 8, call: (k, p) => k.copyXxh3(FINE + 400, FINE, 300, p) },
+  { kernel: 'xxh3Start', pointer: 'state', byteLength: XXH3_STATE_BYTES, call: (k, p) => k.xxh3Start(p) },
+  {
+    kernel: 'xxh3Update',
+    pointer: 'state',
+    byteLength: XXH3_STATE_BYTES,
+    call: (k, p) => k.xxh3Update(p, FINE, 300),
+  },
+  { kernel: 'xxh3Update', pointer: 'src', byteLength: 300, call: (k, p) => k.xxh3Update(FINE + 400, p, 300) },
+  {
+    kernel: 'xxh3Digest',
+    pointer: 'state',
+    byteLength: XXH3_STATE_BYTES,
+    call: (k, p) => k.xxh3Digest(p, FINE),
+  },
+  { kernel: 'xxh3Digest', pointer: 'out', byteLength: 8, call: (k, p) => k.xxh3Digest(FINE, p) },
   { kernel: 'crc32c', pointer: 'src', byteLength: 64, call: (k, p) => k.crc32c(p, 64) },
   { kernel: 'zeroPages', pointer: 'src', byteLength: 90, call: (k, p) => k.zeroPages(p, 90, 10, FINE) },
   { kernel: 'zeroPages', pointer: 'bitmap', byteLength: 2, call: (k, p) => k.zeroPages(FINE, 90, 10, p) },
@@ -61,6 +89,8 @@ const RANGES: readonly Range[] = [
 const LENGTHS: readonly (readonly [string, (kernels: Kernels, length: number) => unknown])[] = [
   ['copy byteLength', (k, n) => k.copy(FINE, FINE, n)],
   ['xxh3 byteLength', (k, n) => k.xxh3(FINE, n, FINE)],
+  ['copyXxh3 byteLength', (k, n) => k.copyXxh3(FINE, FINE, n, FINE)],
+  ['xxh3Update byteLength', (k, n) => k.xxh3Update(FINE, FINE, n)],
   ['crc32c byteLength', (k, n) => k.crc32c(FINE, n)],
   ['zeroPages byteLength', (k, n) => k.zeroPages(FINE, n, 4096, FINE)],
   ['bitmapRuns firstBit', (k, n) => k.bitmapRuns(FINE, 8 * n, 1, FINE, 1)],
