@@ -22,6 +22,7 @@ export {
 export { bitmapRunsFind } from './bitmap'
 export { memoryCopy } from './copy'
 export { crc32cTablesBuild, crc32cUpdate } from './crc32c'
+export { pagesDiff } from './diff'
 export { layoutPack, layoutUnpack, layoutValidate } from './layout'
 export { zeroPagesScan, zeroRunsFind } from './pages'
 export { xxh3Copy, xxh3Hash } from './xxh3'

@@ -88,6 +88,11 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
       addresses('scan for zero pages', src, byteLength, pageBytes, bitmap)
       return checked(abi.zeroPagesScan(src, byteLength, pageBytes, bitmap), 'scan for zero pages')
     },
+    diffPages(a, b, byteLength, pageBytes, bitmap) {
+      addresses('compare pages', a, b, byteLength, pageBytes)
+      addresses('compare pages', bitmap, 0, 0, 0)
+      return checked(abi.pagesDiff(a, b, byteLength, pageBytes, bitmap), 'compare pages')
+    },
     bitmapRuns(bitmap, firstBit, bitCount, runs, maxRuns) {
       addresses('find runs', bitmap, firstBit, bitCount, runs)
       addresses('find runs', maxRuns, 0, 0, 0)

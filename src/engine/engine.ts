@@ -48,6 +48,12 @@ export interface Kernels {
    */
   zeroPages(src: number, byteLength: number, pageBytes: number, bitmap: number): number
   /**
+   * Sets the bit of each page in which the `byteLength` bytes at `a` and at `b` differ; other bits stay,
+   * and a page whose bit is set is not looked at. Returns how many bits it set. The last page may be
+   * short. EINVAL when `pageBytes` is 0.
+   */
+  diffPages(a: number, b: number, byteLength: number, pageBytes: number, bitmap: number): number
+  /**
    * The runs of set bits among `bitCount` bits from `firstBit` on of the bitmap at `bitmap`, as pairs
    * (u32 first, u32 count) at `runs`, which has room for `maxRuns` of {@link RUN_BYTES}; returns how
    * many. When it returns `maxRuns` there may be more: go on after the end of the last one. What the

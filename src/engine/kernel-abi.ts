@@ -60,6 +60,7 @@ export interface KernelAbi {
     runs: number,
     maxRuns: number,
   ): number
+  pagesDiff(a: number, b: number, length: number, pageBytes: number, bitmap: number): number
   bitmapRunsFind(bitmap: number, firstBit: number, bitCount: number, runs: number, maxRuns: number): number
   layoutPack(program: number, opCount: number, packed: number, live: number): number
   layoutUnpack(program: number, opCount: number, live: number, packed: number): number

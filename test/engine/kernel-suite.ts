@@ -3,6 +3,7 @@ import { createEngine } from '../../src/engine/index.ts'
 import type { Engine, EngineVariant } from '../../src/engine/index.ts'
 import { checksumCases } from './kernels/checksums.ts'
 import { copyCases } from './kernels/copying.ts'
+import { diffPageCases } from './kernels/diff-pages.ts'
 import { layoutCases } from './kernels/layouts.ts'
 import { rangeCases } from './kernels/ranges.ts'
 import { bitmapRunCases } from './kernels/bitmap-runs.ts'
@@ -22,6 +23,7 @@ export function kernelSuite(variant: EngineVariant, shared = false): void {
     copyCases(() => engine)
     zeroPageCases(() => engine)
     zeroRunCases(() => engine)
+    diffPageCases(() => engine)
     bitmapRunCases(() => engine)
     layoutCases(() => engine)
     rangeCases(() => createEngine({ variant, shared, memoryBytes: 65_536 }))

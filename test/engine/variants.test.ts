@@ -120,6 +120,15 @@ describe('the variants agree byte for byte on', () => {
     )
   })
 
+  test('differing pages', () => {
+    const pageBytes = fc.integer({ min: 0, max: 700 })
+    fc.assert(
+      fc.property(content, pointer, pointer, length, pageBytes, (bytes, a, b, n, size) => {
+        agree(bytes, (k) => k.diffPages(a, b, n, size, OUT))
+      }),
+    )
+  })
+
   test('runs of a bitmap', () => {
     const bit = fc.integer({ min: 0, max: 3000 })
     const room = fc.oneof(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 200, max: 2000 }))

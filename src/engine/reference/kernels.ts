@@ -16,6 +16,7 @@ import type { KernelAbi } from '../kernel-abi.ts'
 import { bitmapRunsFind } from './bitmap.ts'
 import { isOutside } from './bounds.ts'
 import { crc32c } from './crc32c.ts'
+import { pagesDiff } from './diff.ts'
 import { layoutPack, layoutUnpack, layoutValidate } from './layout.ts'
 import { zeroPagesScan, zeroRunsFind } from './pages.ts'
 import { digestXxh3, startXxh3, updateXxh3 } from './xxh3-stream.ts'
@@ -76,6 +77,7 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
     zeroPagesScan: (src, length, pageBytes, bitmap) => zeroPagesScan(bytes, src, length, pageBytes, bitmap),
     zeroRunsFind: (src, length, pageBytes, firstPage, pageCount, runs, maxRuns) =>
       zeroRunsFind(bytes, view, src, length, pageBytes, firstPage, pageCount, runs, maxRuns),
+    pagesDiff: (a, b, length, pageBytes, bitmap) => pagesDiff(bytes, a, b, length, pageBytes, bitmap),
     bitmapRunsFind: (bitmap, firstBit, bitCount, runs, maxRuns) =>
       bitmapRunsFind(view, bitmap, firstBit, bitCount, runs, maxRuns),
     layoutPack: (program, opCount, packed, live) => layoutPack(view, program, opCount, packed, live),

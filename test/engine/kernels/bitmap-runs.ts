@@ -90,8 +90,8 @@ export function bitmapRunCases(engineOf: () => Engine): void {
   test.each(sizes)('runs of %i bits are found from any bit and at any alignment', (bitCount) => {
     for (const [n, change] of [0, 3, 20, 128, 256].entries()) {
       const bitmap = randomBitmap(bitCount + 80, change, bitCount * 5 + n + 1)
-      for (const firstBit of [0, 1, 7, 8, 13, 63, 64, 71]) {
-        for (const maxRuns of [1, 2, 5, 258, ROOM]) {
+      for (const firstBit of [0, 1, 7, 8, 63, 64, 71]) {
+        for (const maxRuns of [bitCount < 128 ? 1 : 4, 258, ROOM]) {
           compare(bitmap, firstBit, bitCount, maxRuns, (firstBit + maxRuns) & 7)
         }
       }

@@ -52,6 +52,14 @@ const RANGES: readonly Range[] = [
   { kernel: 'zeroPages', pointer: 'src', byteLength: 90, call: (k, p) => k.zeroPages(p, 90, 10, FINE) },
   { kernel: 'zeroPages', pointer: 'bitmap', byteLength: 2, call: (k, p) => k.zeroPages(FINE, 90, 10, p) },
   { kernel: 'bitmapRuns', pointer: 'bitmap', byteLength: 9, call: (k, p) => k.bitmapRuns(p, 3, 62, FINE, 4) },
+  { kernel: 'diffPages', pointer: 'a', byteLength: 90, call: (k, p) => k.diffPages(p, FINE, 90, 10, FINE) },
+  { kernel: 'diffPages', pointer: 'b', byteLength: 90, call: (k, p) => k.diffPages(FINE, p, 90, 10, FINE) },
+  {
+    kernel: 'diffPages',
+    pointer: 'bitmap',
+    byteLength: 2,
+    call: (k, p) => k.diffPages(FINE, FINE, 90, 10, p),
+  },
   {
     kernel: 'bitmapRuns',
     pointer: 'bitmap (blocks)',
@@ -96,6 +104,7 @@ const LENGTHS: readonly (readonly [string, (kernels: Kernels, length: number) =>
   ['bitmapRuns firstBit', (k, n) => k.bitmapRuns(FINE, 8 * n, 1, FINE, 1)],
   ['bitmapRuns bitCount', (k, n) => k.bitmapRuns(FINE, 0, 8 * n, FINE, 1)],
   ['bitmapRuns maxRuns', (k, n) => k.bitmapRuns(FINE, 0, 8, FINE, n)],
+  ['diffPages byteLength', (k, n) => k.diffPages(FINE, FINE, n, 4096, FINE)],
   ['zeroRuns byteLength', (k, n) => k.zeroRuns(FINE, n, 4096, 0, 1, FINE, 1)],
   ['zeroRuns firstPage', (k, n) => k.zeroRuns(FINE, 4096, 1, n, 1, FINE, 1)],
   ['zeroRuns maxRuns', (k, n) => k.zeroRuns(FINE, 4096, 1, 0, 1, FINE, n)],
