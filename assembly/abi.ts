@@ -23,8 +23,8 @@ export const XXH3_SCRATCH_BYTES: i32 = 12800
 /** State of a hash in pieces; drawn in `xxh3-stream.ts`. */
 export const XXH3_STATE_BYTES: i32 = 1360
 
-/** The eight tables `crc32cTablesBuild` writes and `crc32cUpdate` reads. */
-export const CRC32C_TABLES_BYTES: i32 = 8192
+/** Scratch of CRC-32C: the eight tables `crc32cTablesBuild` writes (8 KiB) and folding's work memory. */
+export const CRC32C_SCRATCH_BYTES: i32 = 42816
 
 /** One run: u32 first, u32 count. */
 export const RUN_BYTES: i32 = 8

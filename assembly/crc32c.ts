@@ -1,19 +1,26 @@
 /**
- * CRC-32C (Castagnoli, reflected), eight bytes a step over eight tables.
+ * CRC-32C (Castagnoli, reflected): long messages are folded (`crc32c-fold.ts`), what is left and short
+ * ones take eight bytes a step over eight tables.
  *
  * @module
  */
 
-import { CRC32C_TABLES_BYTES, EFAULT } from './abi'
+import { CRC32C_SCRATCH_BYTES, EFAULT, EINVAL } from './abi'
 import { isOutside } from './bounds'
+import { foldMessage, foldedBytes } from './crc32c-fold'
 
 /** 0x1EDC6F41 with its bits reversed. */
 const POLYNOMIAL: u32 = 0x82f63b78
 const TABLE_BYTES: usize = 1024
+const TABLES_BYTES: usize = 8 * TABLE_BYTES
 
-/** Writes the tables `crc32cUpdate` needs to `tables`. Returns 0, or EFAULT. */
-export function crc32cTablesBuild(tables: usize): i32 {
-  if (isOutside(tables, CRC32C_TABLES_BYTES)) return EFAULT
+/**
+ * Writes the tables of `crc32cUpdate` and `crc32cCopy` to the front of their scratch, where they must
+ * stay. Returns 0, or EFAULT.
+ */
+export function crc32cTablesBuild(scratch: usize): i32 {
+  if (isOutside(scratch, CRC32C_SCRATCH_BYTES)) return EFAULT
+  const tables = scratch
   for (let byte: u32 = 0; byte < 256; byte++) {
     let crc = byte
     for (let bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (POLYNOMIAL & (0 - (crc & 1)))
@@ -31,12 +38,45 @@ export function crc32cTablesBuild(tables: usize): i32 {
 
 /**
  * Stores CRC-32C of `length` bytes at `src`, continued from `previous`, as 4 little-endian bytes at
- * `out`. Returns 0, or EFAULT.
+ * `out`. `scratch` is what `crc32cTablesBuild` prepared; its rest is overwritten. Returns 0, or EFAULT.
  */
-export function crc32cUpdate(src: usize, length: usize, previous: u32, out: usize, tables: usize): i32 {
-  if (isOutside(src, length) || isOutside(out, 4) || isOutside(tables, CRC32C_TABLES_BYTES)) return EFAULT
-  // SAFETY: reads inside [src, src + length) and the tables, whose entries a byte selects.
-  let crc = ~previous
+export function crc32cUpdate(src: usize, length: usize, previous: u32, out: usize, scratch: usize): i32 {
+  if (isOutside(src, length) || isOutside(out, 4) || isOutside(scratch, CRC32C_SCRATCH_BYTES)) return EFAULT
+  store<u32>(out, ~update(src, src, length, ~previous, scratch))
+  return 0
+}
+
+/**
+ * Copies `length` bytes from `src` to `dst` and stores their CRC-32C as `crc32cUpdate` does. Returns 0,
+ * EFAULT, or EINVAL (the ranges overlap).
+ */
+export function crc32cCopy(
+  dst: usize,
+  src: usize,
+  length: usize,
+  previous: u32,
+  out: usize,
+  scratch: usize,
+): i32 {
+  if (isOutside(dst, length) || isOutside(src, length)) return EFAULT
+  if (isOutside(out, 4) || isOutside(scratch, CRC32C_SCRATCH_BYTES)) return EFAULT
+  if (dst - src < length || src - dst < length) return EINVAL
+  store<u32>(out, ~update(dst, src, length, ~previous, scratch))
+  return 0
+}
+
+/** CRC register after `length` bytes at `src`, which are copied to `dst` unless that is `src`. */
+function update(dst: usize, src: usize, length: usize, crc: u32, scratch: usize): u32 {
+  // SAFETY: reads [src, src + length), writes [dst, dst + length), both checked; the rest is scratch.
+  const folded = foldedBytes(length)
+  if (folded == 0) {
+    if (dst != src) memory.copy(dst, src, length)
+    return updateByTables(src, length, crc, scratch)
+  }
+  return updateByTables(foldMessage(dst, src, length, crc, scratch + TABLES_BYTES), folded, 0, scratch)
+}
+
+function updateByTables(src: usize, length: usize, crc: u32, tables: usize): u32 {
   for (; length >= 8; length -= 8) {
     const low = load<u32>(src) ^ crc
     const high = load<u32>(src, 4)
@@ -55,8 +95,7 @@ export function crc32cUpdate(src: usize, length: usize, previous: u32, out: usiz
     crc = (crc >> 8) ^ load<u32>(entry(tables, 0, crc ^ load<u8>(src)))
     src++
   }
-  store<u32>(out, ~crc)
-  return 0
+  return crc
 }
 
 /** Address of table `n`'s entry for the low byte of `index`. */

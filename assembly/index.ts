@@ -8,7 +8,7 @@
 
 export {
   ABI_VERSION,
-  CRC32C_TABLES_BYTES,
+  CRC32C_SCRATCH_BYTES,
   EFAULT,
   EINVAL,
   LAYOUT_CHECK_BYTES,
@@ -21,7 +21,7 @@ export {
 } from './abi'
 export { bitmapRunsFind } from './bitmap'
 export { memoryCopy } from './copy'
-export { crc32cTablesBuild, crc32cUpdate } from './crc32c'
+export { crc32cCopy, crc32cTablesBuild, crc32cUpdate } from './crc32c'
 export { pagesDiff } from './diff'
 export { layoutPack, layoutUnpack, layoutValidate } from './layout'
 export { zeroPagesScan, zeroRunsFind } from './pages'

@@ -16,7 +16,7 @@ export const SCRATCH_BYTES = 65536
 // What stands where in the scratch.
 const CRC32C_OUT_AT = 64
 const XXH3_SCRATCH_AT = 128
-const CRC32C_TABLES_AT: number = XXH3_SCRATCH_AT + XXH3_SCRATCH_BYTES
+const CRC32C_SCRATCH_AT: number = XXH3_SCRATCH_AT + XXH3_SCRATCH_BYTES
 
 /** Reason and remedy of an EINVAL. */
 const UNKNOWN_ARGUMENT =
@@ -28,7 +28,7 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
   const view = new DataView(buffer)
   const crc32cOut = scratch + CRC32C_OUT_AT
   const xxh3Scratch = scratch + XXH3_SCRATCH_AT
-  const crc32cTables = scratch + CRC32C_TABLES_AT
+  const crc32cScratch = scratch + CRC32C_SCRATCH_AT
 
   /** The one place where a kernel's errno becomes an error. */
   function checked(result: number, action: string, invalid = UNKNOWN_ARGUMENT): number {
@@ -51,7 +51,7 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
   }
 
   checked(abi.xxh3ScratchBuild(xxh3Scratch), 'build scratch')
-  checked(abi.crc32cTablesBuild(crc32cTables), 'build tables')
+  checked(abi.crc32cTablesBuild(crc32cScratch), 'build tables')
 
   return {
     copy(dst, src, byteLength) {
@@ -81,7 +81,16 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
     },
     crc32c(src, byteLength, previous = 0) {
       addresses('checksum', src, byteLength, 0, 0)
-      checked(abi.crc32cUpdate(src, byteLength, previous >>> 0, crc32cOut, crc32cTables), 'checksum')
+      checked(abi.crc32cUpdate(src, byteLength, previous >>> 0, crc32cOut, crc32cScratch), 'checksum')
+      return view.getUint32(crc32cOut, true)
+    },
+    copyCrc32c(dst, src, byteLength, previous = 0) {
+      addresses('copy with checksum', dst, src, byteLength, 0)
+      checked(
+        abi.crc32cCopy(dst, src, byteLength, previous >>> 0, crc32cOut, crc32cScratch),
+        'copy with checksum',
+        OVERLAP,
+      )
       return view.getUint32(crc32cOut, true)
     },
     zeroPages(src, byteLength, pageBytes, bitmap) {

@@ -42,6 +42,11 @@ export interface Kernels {
   /** CRC-32C (Castagnoli) of the bytes; `previous` is the result over the bytes before them. Unsigned. */
   crc32c(src: number, byteLength: number, previous?: number): number
   /**
+   * Copies the bytes and returns their CRC-32C, each piece read from memory once. EINVAL when the ranges
+   * overlap.
+   */
+  copyCrc32c(dst: number, src: number, byteLength: number, previous?: number): number
+  /**
    * Sets bit n of the bitmap at `bitmap` (bit n is bit n % 8 of byte n / 8) when page n of the bytes
    * is all zero and clears it otherwise; whole bytes are written. The last page may be short.
    * Returns how many pages are zero. EINVAL when `pageBytes` is 0.

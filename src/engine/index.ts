@@ -5,6 +5,7 @@
  */
 
 export { crc32cOfBytes, xxh3OfBytes } from './checksum.ts'
+export { crc32cCombine } from './crc32c-combine.ts'
 export { DEFAULT_MEMORY_BYTES, MAX_MEMORY_BYTES, createEngine } from './create-engine.ts'
 export type { EngineOptions } from './create-engine.ts'
 export { defaultEngine } from './default-engine.ts'

@@ -21,8 +21,8 @@ export const XXH3_SCRATCH_BYTES = 12_800
 /** Bytes of the state of a hash in pieces. */
 export const XXH3_STATE_BYTES = 1360
 
-/** Bytes of tables `crc32cTablesBuild` writes. */
-export const CRC32C_TABLES_BYTES = 8192
+/** Scratch of CRC-32C: the tables `crc32cTablesBuild` writes at its front, and work memory. */
+export const CRC32C_SCRATCH_BYTES = 42816
 
 /** The raw kernels; the doc comments of `assembly/` say what each does. */
 export interface KernelAbi {
@@ -48,8 +48,9 @@ export interface KernelAbi {
   xxh3Start(state: number, seedLow: number, seedHigh: number): number
   xxh3Update(state: number, src: number, length: number, scratch: number): number
   xxh3Digest(state: number, out: number, scratch: number): number
-  crc32cTablesBuild(tables: number): number
-  crc32cUpdate(src: number, length: number, previous: number, out: number, tables: number): number
+  crc32cTablesBuild(scratch: number): number
+  crc32cUpdate(src: number, length: number, previous: number, out: number, scratch: number): number
+  crc32cCopy(dst: number, src: number, length: number, previous: number, out: number, scratch: number): number
   zeroPagesScan(src: number, length: number, pageBytes: number, bitmap: number): number
   zeroRunsFind(
     src: number,

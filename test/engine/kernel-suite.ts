@@ -3,6 +3,7 @@ import { createEngine } from '../../src/engine/index.ts'
 import type { Engine, EngineVariant } from '../../src/engine/index.ts'
 import { checksumCases } from './kernels/checksums.ts'
 import { copyCases } from './kernels/copying.ts'
+import { crc32cCases } from './kernels/crc32c.ts'
 import { diffPageCases } from './kernels/diff-pages.ts'
 import { layoutCases } from './kernels/layouts.ts'
 import { rangeCases } from './kernels/ranges.ts'
@@ -19,6 +20,7 @@ export function kernelSuite(variant: EngineVariant, shared = false): void {
       engine = await createEngine({ variant, shared, memoryBytes: 16 << 20 })
     })
     checksumCases(() => engine)
+    crc32cCases(() => engine)
     xxh3Cases(() => engine)
     copyCases(() => engine)
     zeroPageCases(() => engine)

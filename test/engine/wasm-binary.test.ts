@@ -5,7 +5,7 @@ import { BASELINE_WASM, SIMD_WASM } from '../../src/engine/generated/wasm.ts'
 import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES, RUN_BYTES, ZERO_RUN_FLAG } from '../../src/engine/index.ts'
 import {
   ABI_VERSION,
-  CRC32C_TABLES_BYTES,
+  CRC32C_SCRATCH_BYTES,
   KERNEL_EFAULT,
   KERNEL_EINVAL,
   XXH3_SCRATCH_BYTES,
@@ -90,20 +90,22 @@ describe.each([
     const { instance } = await WebAssembly.instantiate(binary, { env: { memory } })
     const abi = instance.exports as unknown as KernelAbi
     const end = 65_536
-    expect(abi.crc32cTablesBuild(end - CRC32C_TABLES_BYTES)).toBe(0)
+    expect(abi.crc32cTablesBuild(end - CRC32C_SCRATCH_BYTES)).toBe(0)
     expect(abi.xxh3ScratchBuild(end - XXH3_SCRATCH_BYTES)).toBe(0)
     const before = new Uint8Array(memory.buffer).slice()
     expect([
-      abi.crc32cTablesBuild(end - CRC32C_TABLES_BYTES + 1),
-      abi.crc32cUpdate(0, 8, 0, 16, end - CRC32C_TABLES_BYTES + 1),
+      abi.crc32cTablesBuild(end - CRC32C_SCRATCH_BYTES + 1),
+      abi.crc32cUpdate(0, 8, 0, 16, end - CRC32C_SCRATCH_BYTES + 1),
       abi.crc32cUpdate(0, 8, 0, end - 3, 0),
+      abi.crc32cCopy(100, 0, 8, 0, 16, end - CRC32C_SCRATCH_BYTES + 1),
+      abi.crc32cCopy(100, 0, 8, 0, end - 3, 0),
       abi.xxh3Hash(0, 300, 16, 0, 0, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Hash(0, 300, 16, 0, 0, -1),
       abi.xxh3ScratchBuild(end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Copy(1000, 0, 300, 16, 0, 0, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Update(1000, 0, 300, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Digest(1000, 0, end - XXH3_SCRATCH_BYTES + 1),
-    ]).toEqual(Array(9).fill(KERNEL_EFAULT))
+    ]).toEqual(Array(11).fill(KERNEL_EFAULT))
     expect(Buffer.compare(new Uint8Array(memory.buffer), before)).toBe(0)
   })
 
@@ -117,7 +119,7 @@ describe.each([
     )
     expect(numbers).toEqual({
       ABI_VERSION,
-      CRC32C_TABLES_BYTES,
+      CRC32C_SCRATCH_BYTES,
       EFAULT: KERNEL_EFAULT,
       EINVAL: KERNEL_EINVAL,
       LAYOUT_CHECK_BYTES,

@@ -6,7 +6,7 @@
  */
 
 import {
-  CRC32C_TABLES_BYTES,
+  CRC32C_SCRATCH_BYTES,
   KERNEL_EFAULT,
   KERNEL_EINVAL,
   XXH3_SCRATCH_BYTES,
@@ -67,10 +67,18 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
       return 0
     },
     // The twin keeps its tables on the JavaScript side.
-    crc32cTablesBuild: (tables) => (outside(tables, CRC32C_TABLES_BYTES) ? KERNEL_EFAULT : 0),
-    crc32cUpdate(src, length, previous, out, tables) {
-      if (outside(src, length) || outside(out, 4) || outside(tables, CRC32C_TABLES_BYTES))
+    crc32cTablesBuild: (scratch) => (outside(scratch, CRC32C_SCRATCH_BYTES) ? KERNEL_EFAULT : 0),
+    crc32cUpdate(src, length, previous, out, scratch) {
+      if (outside(src, length) || outside(out, 4) || outside(scratch, CRC32C_SCRATCH_BYTES))
         return KERNEL_EFAULT
+      view.setUint32(out, crc32c(bytes, src, length, previous), true)
+      return 0
+    },
+    crc32cCopy(dst, src, length, previous, out, scratch) {
+      if (outside(dst, length) || outside(src, length)) return KERNEL_EFAULT
+      if (outside(out, 4) || outside(scratch, CRC32C_SCRATCH_BYTES)) return KERNEL_EFAULT
+      if (Math.abs(dst - src) < length) return KERNEL_EINVAL
+      bytes.copyWithin(dst, src, src + length)
       view.setUint32(out, crc32c(bytes, src, length, previous), true)
       return 0
     },
