@@ -21,7 +21,10 @@ export {
   createEngine,
   type Engine,
   type EngineOptions,
+  type EngineShare,
   type EngineVariant,
+  type EngineWorker,
+  type EngineWorkerOptions,
   type Kernels,
 } from './engine/index.ts'
 export { type Awaitable, Errno, type ErrnoName, VfioError, type VfioErrorOptions } from './errors.ts'

@@ -6,10 +6,11 @@
 
 import { VfioError } from '../errors.ts'
 import { createAllocator } from './allocator.ts'
+import { bestWasmVariant, wasmModule } from './builds.ts'
 import { SCRATCH_BYTES, createKernels } from './create-kernels.ts'
 import type { Engine, EngineShare, EngineVariant } from './engine.ts'
 import type { KernelAbi } from './kernel-abi.ts'
-import { WASM_PAGE_BYTES, bestWasmVariant, loadKernels, wasmModule } from './load.ts'
+import { WASM_PAGE_BYTES, loadKernels } from './load.ts'
 import { createReferenceKernels } from './reference/kernels.ts'
 
 /** `memoryBytes` of an engine whose options name none: 32 MiB. */

@@ -1,0 +1,7 @@
+/**
+ * Adapters to browsers.
+ *
+ * @module
+ */
+
+export { createWorker, type WorkerOptions } from './create-worker.ts'
