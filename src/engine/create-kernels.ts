@@ -102,6 +102,16 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
       addresses('compare pages', bitmap, 0, 0, 0)
       return checked(abi.pagesDiff(a, b, byteLength, pageBytes, bitmap), 'compare pages')
     },
+    hashPages(src, byteLength, pageBytes, table) {
+      addresses('hash pages', src, byteLength, pageBytes, table)
+      checked(abi.pagesHash(src, byteLength, pageBytes, table, xxh3Scratch), 'hash pages')
+    },
+    changedPages(src, byteLength, pageBytes, table, bitmap) {
+      addresses('compare page hashes', src, byteLength, pageBytes, table)
+      addresses('compare page hashes', bitmap, 0, 0, 0)
+      const result = abi.pagesHashDiff(src, byteLength, pageBytes, table, bitmap, xxh3Scratch)
+      return checked(result, 'compare page hashes')
+    },
     bitmapRuns(bitmap, firstBit, bitCount, runs, maxRuns) {
       addresses('find runs', bitmap, firstBit, bitCount, runs)
       addresses('find runs', maxRuns, 0, 0, 0)

@@ -59,6 +59,16 @@ export interface Kernels {
    */
   diffPages(a: number, b: number, byteLength: number, pageBytes: number, bitmap: number): number
   /**
+   * Stores XXH3-64 (seed 0) of each page of the `byteLength` bytes at `src`, 8 little-endian bytes per
+   * page at `table`. The last page may be short. EINVAL when `pageBytes` is 0.
+   */
+  hashPages(src: number, byteLength: number, pageBytes: number, table: number): void
+  /**
+   * Sets the bit of each page whose hash is not the one that {@link hashPages} stored in `table`, which
+   * stays as it is; otherwise like {@link diffPages}.
+   */
+  changedPages(src: number, byteLength: number, pageBytes: number, table: number, bitmap: number): number
+  /**
    * The runs of set bits among `bitCount` bits from `firstBit` on of the bitmap at `bitmap`, as pairs
    * (u32 first, u32 count) at `runs`, which has room for `maxRuns` of {@link RUN_BYTES}; returns how
    * many. When it returns `maxRuns` there may be more: go on after the end of the last one. What the

@@ -62,6 +62,15 @@ export interface KernelAbi {
     maxRuns: number,
   ): number
   pagesDiff(a: number, b: number, length: number, pageBytes: number, bitmap: number): number
+  pagesHash(src: number, length: number, pageBytes: number, table: number, scratch: number): number
+  pagesHashDiff(
+    src: number,
+    length: number,
+    pageBytes: number,
+    table: number,
+    bitmap: number,
+    scratch: number,
+  ): number
   bitmapRunsFind(bitmap: number, firstBit: number, bitCount: number, runs: number, maxRuns: number): number
   layoutPack(program: number, opCount: number, packed: number, live: number): number
   layoutUnpack(program: number, opCount: number, live: number, packed: number): number

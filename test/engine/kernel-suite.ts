@@ -6,6 +6,7 @@ import { copyCases } from './kernels/copying.ts'
 import { crc32cCases } from './kernels/crc32c.ts'
 import { diffPageCases } from './kernels/diff-pages.ts'
 import { layoutCases } from './kernels/layouts.ts'
+import { pageHashCases } from './kernels/page-hashes.ts'
 import { rangeCases } from './kernels/ranges.ts'
 import { bitmapRunCases } from './kernels/bitmap-runs.ts'
 import { zeroRunCases } from './kernels/zero-runs.ts'
@@ -26,6 +27,7 @@ export function kernelSuite(variant: EngineVariant, shared = false): void {
     zeroPageCases(() => engine)
     zeroRunCases(() => engine)
     diffPageCases(() => engine)
+    pageHashCases(() => engine)
     bitmapRunCases(() => engine)
     layoutCases(() => engine)
     rangeCases(() => createEngine({ variant, shared, memoryBytes: 65_536 }))

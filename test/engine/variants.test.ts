@@ -129,6 +129,16 @@ describe('the variants agree byte for byte on', () => {
     )
   })
 
+  test('page hashes', () => {
+    const pageBytes = fc.integer({ min: 0, max: 700 })
+    fc.assert(
+      fc.property(content, pointer, pointer, length, pageBytes, (bytes, src, table, n, size) => {
+        agree(bytes, (k) => k.hashPages(src, n, size, OUT))
+        agree(bytes, (k) => k.changedPages(src, n, size, table, OUT))
+      }),
+    )
+  })
+
   test('runs of a bitmap', () => {
     const bit = fc.integer({ min: 0, max: 3000 })
     const room = fc.oneof(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 200, max: 2000 }))

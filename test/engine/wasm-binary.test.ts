@@ -105,7 +105,9 @@ describe.each([
       abi.xxh3Copy(1000, 0, 300, 16, 0, 0, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Update(1000, 0, 300, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Digest(1000, 0, end - XXH3_SCRATCH_BYTES + 1),
-    ]).toEqual(Array(11).fill(KERNEL_EFAULT))
+      abi.pagesHash(0, 8192, 4096, 16_384, end - XXH3_SCRATCH_BYTES + 1),
+      abi.pagesHashDiff(0, 8192, 4096, 16_384, 20_000, end - XXH3_SCRATCH_BYTES + 1),
+    ]).toEqual(Array(13).fill(KERNEL_EFAULT))
     expect(Buffer.compare(new Uint8Array(memory.buffer), before)).toBe(0)
   })
 

@@ -18,6 +18,7 @@ import { isOutside } from './bounds.ts'
 import { crc32c } from './crc32c.ts'
 import { pagesDiff } from './diff.ts'
 import { layoutPack, layoutUnpack, layoutValidate } from './layout.ts'
+import { pagesHash, pagesHashDiff } from './page-hash.ts'
 import { zeroPagesScan, zeroRunsFind } from './pages.ts'
 import { digestXxh3, startXxh3, updateXxh3 } from './xxh3-stream.ts'
 import { xxh3 } from './xxh3.ts'
@@ -86,6 +87,12 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
     zeroRunsFind: (src, length, pageBytes, firstPage, pageCount, runs, maxRuns) =>
       zeroRunsFind(bytes, view, src, length, pageBytes, firstPage, pageCount, runs, maxRuns),
     pagesDiff: (a, b, length, pageBytes, bitmap) => pagesDiff(bytes, a, b, length, pageBytes, bitmap),
+    pagesHash: (src, length, pageBytes, table, scratch) =>
+      outside(scratch, XXH3_SCRATCH_BYTES) ? KERNEL_EFAULT : pagesHash(view, src, length, pageBytes, table),
+    pagesHashDiff: (src, length, pageBytes, table, bitmap, scratch) =>
+      outside(scratch, XXH3_SCRATCH_BYTES)
+        ? KERNEL_EFAULT
+        : pagesHashDiff(view, src, length, pageBytes, table, bitmap),
     bitmapRunsFind: (bitmap, firstBit, bitCount, runs, maxRuns) =>
       bitmapRunsFind(view, bitmap, firstBit, bitCount, runs, maxRuns),
     layoutPack: (program, opCount, packed, live) => layoutPack(view, program, opCount, packed, live),

@@ -55,6 +55,26 @@ const RANGES: readonly Range[] = [
   { kernel: 'zeroPages', pointer: 'src', byteLength: 90, call: (k, p) => k.zeroPages(p, 90, 10, FINE) },
   { kernel: 'zeroPages', pointer: 'bitmap', byteLength: 2, call: (k, p) => k.zeroPages(FINE, 90, 10, p) },
   { kernel: 'bitmapRuns', pointer: 'bitmap', byteLength: 9, call: (k, p) => k.bitmapRuns(p, 3, 62, FINE, 4) },
+  { kernel: 'hashPages', pointer: 'src', byteLength: 90, call: (k, p) => k.hashPages(p, 90, 20, FINE) },
+  { kernel: 'hashPages', pointer: 'table', byteLength: 40, call: (k, p) => k.hashPages(FINE, 90, 20, p) },
+  {
+    kernel: 'changedPages',
+    pointer: 'src',
+    byteLength: 90,
+    call: (k, p) => k.changedPages(p, 90, 10, FINE, FINE),
+  },
+  {
+    kernel: 'changedPages',
+    pointer: 'table',
+    byteLength: 72,
+    call: (k, p) => k.changedPages(FINE, 90, 10, p, FINE),
+  },
+  {
+    kernel: 'changedPages',
+    pointer: 'bitmap',
+    byteLength: 2,
+    call: (k, p) => k.changedPages(FINE, 90, 10, FINE, p),
+  },
   { kernel: 'diffPages', pointer: 'a', byteLength: 90, call: (k, p) => k.diffPages(p, FINE, 90, 10, FINE) },
   { kernel: 'diffPages', pointer: 'b', byteLength: 90, call: (k, p) => k.diffPages(FINE, p, 90, 10, FINE) },
   {
@@ -108,6 +128,8 @@ const LENGTHS: readonly (readonly [string, (kernels: Kernels, length: number) =>
   ['bitmapRuns firstBit', (k, n) => k.bitmapRuns(FINE, 8 * n, 1, FINE, 1)],
   ['bitmapRuns bitCount', (k, n) => k.bitmapRuns(FINE, 0, 8 * n, FINE, 1)],
   ['bitmapRuns maxRuns', (k, n) => k.bitmapRuns(FINE, 0, 8, FINE, n)],
+  ['hashPages byteLength', (k, n) => k.hashPages(FINE, n, 4096, FINE)],
+  ['changedPages byteLength', (k, n) => k.changedPages(FINE, n, 4096, FINE, FINE)],
   ['diffPages byteLength', (k, n) => k.diffPages(FINE, FINE, n, 4096, FINE)],
   ['zeroRuns byteLength', (k, n) => k.zeroRuns(FINE, n, 4096, 0, 1, FINE, 1)],
   ['zeroRuns firstPage', (k, n) => k.zeroRuns(FINE, 4096, 1, n, 1, FINE, 1)],
@@ -177,6 +199,11 @@ export function rangeCases(createSmall: () => Promise<Engine>): void {
       )
       expectUntouched(engine, 'EFAULT', () => k.layoutValidate(end - LAYOUT_CHECK_BYTES + 1, 1, FINE))
       expectUntouched(engine, 'EINVAL', () => k.layoutValidate(FINE, 2 ** 31, FINE))
+    })
+
+    test('tables of more entries than memory can hold are EFAULT', () => {
+      expectUntouched(engine, 'EFAULT', () => engine.kernels.hashPages(0, end, 1, FINE))
+      expectUntouched(engine, 'EFAULT', () => engine.kernels.changedPages(0, end, 1, FINE, FINE))
     })
 
     test('bits and pages whose end wraps at 2^32 are EFAULT', () => {
