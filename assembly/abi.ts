@@ -24,7 +24,7 @@ export const XXH3_SCRATCH_BYTES: i32 = 12800
 export const XXH3_STATE_BYTES: i32 = 1360
 
 /** Scratch of CRC-32C: the eight tables `crc32cTablesBuild` writes (8 KiB) and folding's work memory. */
-export const CRC32C_SCRATCH_BYTES: i32 = 42816
+export const CRC32C_SCRATCH_BYTES: i32 = 35936
 
 /** One run: u32 first, u32 count. */
 export const RUN_BYTES: i32 = 8

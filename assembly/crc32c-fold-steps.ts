@@ -2,7 +2,7 @@
  * The inner loops of folding (`crc32c-fold.ts`): out[i] = src[i] ^ history[i - t] for every tap t.
  *
  * `history` points at what stands one rest before the first byte, so that every tap is a constant
- * offset. It may be what the same loop has stored, since no tap is shorter than 260 bytes: a load never
+ * offset. It may be what the same loop has stored, since no tap is shorter than 358 bytes: a load never
  * meets a store in flight that covers it in part, which would cost four times its price.
  *
  * @module
@@ -13,20 +13,20 @@ export const FAR_STEP: usize = 208
 export const FAR_REST: usize = 7072
 
 /** The same for `foldNear`. */
-export const NEAR_STEP: usize = 64
-export const NEAR_REST: usize = 896
+export const NEAR_STEP: usize = 112
+export const NEAR_REST: usize = 672
 
-/** Taps 1557, 1765 and 6899: the lowest multiple of the generator whose second tap is the first, 13 vectors later. */
+/** Taps 1557, 1765 and 6899: of four terms the lowest multiple with two taps up to 13 vectors apart, for one load. */
 const FAR_A: usize = FAR_REST - 1557
 const FAR_B: usize = FAR_REST - 1765
 const FAR_C: usize = FAR_REST - 6899
 
-/** Taps 260, 620, 680, 780 and 836: the lowest multiple with six terms (65, 155, 170, 195, 209), four times as far. */
-const NEAR_A: usize = NEAR_REST - 260
-const NEAR_B: usize = NEAR_REST - 620
-const NEAR_C: usize = NEAR_REST - 680
-const NEAR_D: usize = NEAR_REST - 780
-const NEAR_E: usize = NEAR_REST - 836
+/** Taps 358, 405, 506, 522 and 618: the lowest of six terms with three of these 1 and 7 vectors apart, for one load. */
+const NEAR_A: usize = NEAR_REST - 358
+const NEAR_B: usize = NEAR_REST - 405
+const NEAR_C: usize = NEAR_REST - 506
+const NEAR_D: usize = NEAR_REST - 522
+const NEAR_E: usize = NEAR_REST - 618
 
 /** Folds `length` bytes, whole steps, over taps 1557, 1765 and 6899. */
 export function foldFar(out: usize, history: usize, src: usize, length: usize): void {
@@ -50,44 +50,57 @@ function foldFarVectors(out: usize, history: usize, src: usize, length: usize): 
   let b11 = v128.load(history, FAR_B + 176)
   let b12 = v128.load(history, FAR_B + 192)
   for (; length > 0; length -= FAR_STEP) {
+    const far0 = v128.xor(v128.load(src), v128.load(history, FAR_C))
     const a0 = v128.load(history, FAR_A)
-    v128.store(out, xor4(v128.load(src), a0, b0, v128.load(history, FAR_C)))
+    v128.store(out, v128.xor(far0, v128.xor(a0, b0)))
     b0 = a0
+    const far1 = v128.xor(v128.load(src, 16), v128.load(history, FAR_C + 16))
     const a1 = v128.load(history, FAR_A + 16)
-    v128.store(out, xor4(v128.load(src, 16), a1, b1, v128.load(history, FAR_C + 16)), 16)
+    v128.store(out, v128.xor(far1, v128.xor(a1, b1)), 16)
     b1 = a1
+    const far2 = v128.xor(v128.load(src, 32), v128.load(history, FAR_C + 32))
     const a2 = v128.load(history, FAR_A + 32)
-    v128.store(out, xor4(v128.load(src, 32), a2, b2, v128.load(history, FAR_C + 32)), 32)
+    v128.store(out, v128.xor(far2, v128.xor(a2, b2)), 32)
     b2 = a2
+    const far3 = v128.xor(v128.load(src, 48), v128.load(history, FAR_C + 48))
     const a3 = v128.load(history, FAR_A + 48)
-    v128.store(out, xor4(v128.load(src, 48), a3, b3, v128.load(history, FAR_C + 48)), 48)
+    v128.store(out, v128.xor(far3, v128.xor(a3, b3)), 48)
     b3 = a3
+    const far4 = v128.xor(v128.load(src, 64), v128.load(history, FAR_C + 64))
     const a4 = v128.load(history, FAR_A + 64)
-    v128.store(out, xor4(v128.load(src, 64), a4, b4, v128.load(history, FAR_C + 64)), 64)
+    v128.store(out, v128.xor(far4, v128.xor(a4, b4)), 64)
     b4 = a4
+    const far5 = v128.xor(v128.load(src, 80), v128.load(history, FAR_C + 80))
     const a5 = v128.load(history, FAR_A + 80)
-    v128.store(out, xor4(v128.load(src, 80), a5, b5, v128.load(history, FAR_C + 80)), 80)
+    v128.store(out, v128.xor(far5, v128.xor(a5, b5)), 80)
     b5 = a5
+    const far6 = v128.xor(v128.load(src, 96), v128.load(history, FAR_C + 96))
     const a6 = v128.load(history, FAR_A + 96)
-    v128.store(out, xor4(v128.load(src, 96), a6, b6, v128.load(history, FAR_C + 96)), 96)
+    v128.store(out, v128.xor(far6, v128.xor(a6, b6)), 96)
     b6 = a6
+    const far7 = v128.xor(v128.load(src, 112), v128.load(history, FAR_C + 112))
     const a7 = v128.load(history, FAR_A + 112)
-    v128.store(out, xor4(v128.load(src, 112), a7, b7, v128.load(history, FAR_C + 112)), 112)
+    v128.store(out, v128.xor(far7, v128.xor(a7, b7)), 112)
     b7 = a7
+    const far8 = v128.xor(v128.load(src, 128), v128.load(history, FAR_C + 128))
     const a8 = v128.load(history, FAR_A + 128)
-    v128.store(out, xor4(v128.load(src, 128), a8, b8, v128.load(history, FAR_C + 128)), 128)
+    v128.store(out, v128.xor(far8, v128.xor(a8, b8)), 128)
     b8 = a8
+    const far9 = v128.xor(v128.load(src, 144), v128.load(history, FAR_C + 144))
     const a9 = v128.load(history, FAR_A + 144)
-    v128.store(out, xor4(v128.load(src, 144), a9, b9, v128.load(history, FAR_C + 144)), 144)
+    v128.store(out, v128.xor(far9, v128.xor(a9, b9)), 144)
     b9 = a9
+    const far10 = v128.xor(v128.load(src, 160), v128.load(history, FAR_C + 160))
     const a10 = v128.load(history, FAR_A + 160)
-    v128.store(out, xor4(v128.load(src, 160), a10, b10, v128.load(history, FAR_C + 160)), 160)
+    v128.store(out, v128.xor(far10, v128.xor(a10, b10)), 160)
     b10 = a10
+    const far11 = v128.xor(v128.load(src, 176), v128.load(history, FAR_C + 176))
     const a11 = v128.load(history, FAR_A + 176)
-    v128.store(out, xor4(v128.load(src, 176), a11, b11, v128.load(history, FAR_C + 176)), 176)
+    v128.store(out, v128.xor(far11, v128.xor(a11, b11)), 176)
     b11 = a11
+    const far12 = v128.xor(v128.load(src, 192), v128.load(history, FAR_C + 192))
     const a12 = v128.load(history, FAR_A + 192)
-    v128.store(out, xor4(v128.load(src, 192), a12, b12, v128.load(history, FAR_C + 192)), 192)
+    v128.store(out, v128.xor(far12, v128.xor(a12, b12)), 192)
     b12 = a12
     out += FAR_STEP
     history += FAR_STEP
@@ -111,29 +124,67 @@ function foldFarWords(out: usize, history: usize, src: usize, length: usize): vo
   }
 }
 
-/** Folds `length` bytes, whole steps, over taps 260, 620, 680, 780 and 836. */
+/** Folds `length` bytes, whole steps, over taps 358, 405, 506, 522 and 618. */
 export function foldNear(out: usize, history: usize, src: usize, length: usize): void {
+  if (ASC_FEATURE_SIMD) foldNearVectors(out, history, src, length)
+  else foldNearWords(out, history, src, length)
+}
+
+/** What was loaded for tap 506 serves as tap 522 one vector later and as tap 618 seven later. */
+function foldNearVectors(out: usize, history: usize, src: usize, length: usize): void {
+  let e0 = v128.load(history, NEAR_E)
+  let e1 = v128.load(history, NEAR_E + 16)
+  let e2 = v128.load(history, NEAR_E + 32)
+  let e3 = v128.load(history, NEAR_E + 48)
+  let e4 = v128.load(history, NEAR_E + 64)
+  let e5 = v128.load(history, NEAR_E + 80)
+  let e6 = v128.load(history, NEAR_E + 96)
   for (; length > 0; length -= NEAR_STEP) {
-    if (ASC_FEATURE_SIMD) {
-      for (let at: usize = 0; at < NEAR_STEP; at += 16) foldNearVector(out + at, history + at, src + at)
-    } else {
-      for (let at: usize = 0; at < NEAR_STEP; at += 8) foldNearWord(out + at, history + at, src + at)
-    }
+    const c0 = v128.load(history, NEAR_C)
+    const near0 = xor3(v128.load(src), v128.load(history, NEAR_A), v128.load(history, NEAR_B))
+    v128.store(out, v128.xor(near0, xor3(c0, e6, e0)))
+    e0 = c0
+    const c1 = v128.load(history, NEAR_C + 16)
+    const near1 = xor3(v128.load(src, 16), v128.load(history, NEAR_A + 16), v128.load(history, NEAR_B + 16))
+    v128.store(out, v128.xor(near1, xor3(c1, e0, e1)), 16)
+    e1 = c1
+    const c2 = v128.load(history, NEAR_C + 32)
+    const near2 = xor3(v128.load(src, 32), v128.load(history, NEAR_A + 32), v128.load(history, NEAR_B + 32))
+    v128.store(out, v128.xor(near2, xor3(c2, e1, e2)), 32)
+    e2 = c2
+    const c3 = v128.load(history, NEAR_C + 48)
+    const near3 = xor3(v128.load(src, 48), v128.load(history, NEAR_A + 48), v128.load(history, NEAR_B + 48))
+    v128.store(out, v128.xor(near3, xor3(c3, e2, e3)), 48)
+    e3 = c3
+    const c4 = v128.load(history, NEAR_C + 64)
+    const near4 = xor3(v128.load(src, 64), v128.load(history, NEAR_A + 64), v128.load(history, NEAR_B + 64))
+    v128.store(out, v128.xor(near4, xor3(c4, e3, e4)), 64)
+    e4 = c4
+    const c5 = v128.load(history, NEAR_C + 80)
+    const near5 = xor3(v128.load(src, 80), v128.load(history, NEAR_A + 80), v128.load(history, NEAR_B + 80))
+    v128.store(out, v128.xor(near5, xor3(c5, e4, e5)), 80)
+    e5 = c5
+    const c6 = v128.load(history, NEAR_C + 96)
+    const near6 = xor3(v128.load(src, 96), v128.load(history, NEAR_A + 96), v128.load(history, NEAR_B + 96))
+    v128.store(out, v128.xor(near6, xor3(c6, e5, e6)), 96)
+    e6 = c6
     out += NEAR_STEP
     history += NEAR_STEP
     src += NEAR_STEP
   }
 }
 
-function foldNearVector(out: usize, history: usize, src: usize): void {
-  const first = v128.xor(v128.load(src), v128.load(history, NEAR_A))
-  const second = v128.xor(v128.load(history, NEAR_B), v128.load(history, NEAR_C))
-  const third = v128.xor(v128.load(history, NEAR_D), v128.load(history, NEAR_E))
-  v128.store(out, v128.xor(v128.xor(first, second), third))
+function xor3(a: v128, b: v128, c: v128): v128 {
+  return v128.xor(v128.xor(a, b), c)
 }
 
-function foldNearWord(out: usize, history: usize, src: usize): void {
-  const first = load<u64>(src) ^ load<u64>(history, NEAR_A) ^ load<u64>(history, NEAR_B)
-  const second = load<u64>(history, NEAR_C) ^ load<u64>(history, NEAR_D) ^ load<u64>(history, NEAR_E)
-  store<u64>(out, first ^ second)
+function foldNearWords(out: usize, history: usize, src: usize, length: usize): void {
+  for (; length > 0; length -= 8) {
+    const first = load<u64>(src) ^ load<u64>(history, NEAR_A) ^ load<u64>(history, NEAR_B)
+    const second = load<u64>(history, NEAR_C) ^ load<u64>(history, NEAR_D) ^ load<u64>(history, NEAR_E)
+    store<u64>(out, first ^ second)
+    out += 8
+    history += 8
+    src += 8
+  }
 }

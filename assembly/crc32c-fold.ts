@@ -8,8 +8,9 @@
  * into those: folded[i] = message[i] ^ folded[i - t1] ^ ... ^ folded[i - D]. Zeroes in front of a message
  * change nothing either, so its length is rounded up to whole steps of the loops.
  *
- * (The idea is Russell's Chorba; the multiples come from a search of ours: pairs 1 + x^a of small powers
- * in a hash table, looked up for every x^b + x^D. A test divides them by the generator.)
+ * The idea is Chorba's (Russell, 2024). The multiples come from a search of ours for taps a small number
+ * of vectors apart, which can share a load: sums of two or three small powers of x in a hash table,
+ * looked up for all sums of as many others. A test divides them by the generator.
  *
  * @module
  */
@@ -18,29 +19,25 @@ import { FAR_REST, FAR_STEP, NEAR_REST, NEAR_STEP, foldFar, foldNear } from './c
 
 /** Bytes folded before the history moves back to the front; with it and the input they stay in L1. */
 const FAR_BLOCK: usize = 80 * FAR_STEP
-const NEAR_BLOCK: usize = 32 * NEAR_STEP
+const NEAR_BLOCK: usize = 30 * NEAR_STEP
 
-/** Work memory of each: a history as long as the rest, the block, zeroes as long as the rest. */
-const FAR_WORK: usize = FAR_REST + FAR_BLOCK + FAR_REST
-const NEAR_WORK: usize = NEAR_REST + NEAR_BLOCK + NEAR_REST
+/** Work memory of each: a history as long as the rest, and the block. */
+const FAR_WORK: usize = FAR_REST + FAR_BLOCK
+const NEAR_WORK: usize = NEAR_REST + NEAR_BLOCK
 
-/** Bytes at `work` that `foldMessage` writes. */
-export const FOLD_WORK: usize = FAR_WORK + NEAR_WORK
+/** Shorter messages cost less the other way: to fold near only, or by the tables alone. At least a rest and two steps. */
+const FAR_MIN: usize = 49152
+const NEAR_MIN: usize = 896
 
-/** Shorter messages cost less in `crc32c.ts`'s tables than set up here; at least a rest and two steps. */
-const FAR_MIN: usize = 12288
-const NEAR_MIN: usize = 2048
-
-/** Bytes of the message `foldMessage` leaves, where it folds at all. */
-export function foldedBytes(length: usize): usize {
-  return length >= NEAR_MIN ? NEAR_REST : 0
+/** True where `foldMessage` takes a message of `length` bytes. */
+export function isFolded(length: usize): bool {
+  return length >= NEAR_MIN
 }
 
 /**
- * Folds `length` bytes at `src`, whose first four are XORed with `crc`, and returns where the
- * `foldedBytes(length)` that are left stand in `work`; their CRC starts from 0. Where `dst` is not
- * `src`, the message is copied there, each piece just before it is folded. Needs a length that
- * `foldedBytes` is not 0 for.
+ * Folds `length` bytes at `src`, whose first four are XORed with `crc`, and returns where the NEAR_REST
+ * bytes that are left stand in `work`; their CRC starts from 0. Where `dst` is not `src`, the message is
+ * copied there, each piece just before it is folded.
  */
 export function foldMessage(dst: usize, src: usize, length: usize, crc: u32, work: usize): usize {
   if (length < FAR_MIN) return fold(false, dst, src, length, crc, work + FAR_WORK)
@@ -53,15 +50,14 @@ function fold(far: bool, dst: usize, src: usize, length: usize, crc: u32, work: 
   const rest = far ? FAR_REST : NEAR_REST
   const start = work + rest
   const end = start + (far ? FAR_BLOCK : NEAR_BLOCK)
-  // Two steps of zeroes and the first bytes, as many as leave whole steps; put together past the block.
+  // Two steps of zeroes and the first bytes, as many as leave whole steps; put together where they fold.
   let bytes = (length % step) + step
-  const head = end + 2 * step - bytes
-  memory.fill(end, 0, head - end)
+  const head = start + 2 * step - bytes
+  memory.fill(work, 0, head - work)
   memory.copy(head, src, bytes)
   store<u32>(head, load<u32>(head) ^ crc)
   if (dst != src) memory.copy(dst, src, bytes)
-  memory.fill(work, 0, rest)
-  foldSteps(far, start, work, end, 2 * step)
+  foldSteps(far, start, work, start, 2 * step)
   let at = start + 2 * step
   for (;;) {
     src += bytes
@@ -79,6 +75,10 @@ function fold(far: bool, dst: usize, src: usize, length: usize, crc: u32, work: 
   }
   // The last bytes do not fold: to each other they are as zeroes. The history they meet is used up front to back.
   if (dst != src) memory.copy(dst, src, rest)
+  if (end - at < rest) {
+    memory.copy(start, at - rest, rest)
+    at = start + rest
+  }
   memory.fill(at, 0, rest)
   foldSteps(far, at - rest, at - rest, src, rest)
   return at - rest

@@ -22,7 +22,7 @@ export const XXH3_SCRATCH_BYTES = 12_800
 export const XXH3_STATE_BYTES = 1360
 
 /** Scratch of CRC-32C: the tables `crc32cTablesBuild` writes at its front, and work memory. */
-export const CRC32C_SCRATCH_BYTES = 42816
+export const CRC32C_SCRATCH_BYTES = 35936
 
 /** The raw kernels; the doc comments of `assembly/` say what each does. */
 export interface KernelAbi {

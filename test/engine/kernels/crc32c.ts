@@ -5,9 +5,12 @@ import type { Engine } from '../../../src/engine/index.ts'
 import { expectUntouched, noise } from './fixture.ts'
 
 const POLYNOMIAL = 0x82f63b78
-/** What folding over the far taps leaves, and thrice that: every way through the kernel, several times. */
+/** Bytes from which messages are folded, first over the near taps, then over the far ones. */
+const NEAR_MIN = 896
+const FAR_MIN = 49_152
+/** What the far taps leave, and a message that far exceeds it: every way through the kernel, several times. */
 const REST = 7072
-const LONGEST = 3 * REST + 700
+const LONGEST = FAR_MIN + 3 * REST + 700
 const PREVIOUS = [0, 1, 0x80000000, 0x9e3779b9, 0xffffffff]
 
 /** The CRC register after one more byte, bit by bit as the definition has it. */
@@ -29,10 +32,10 @@ function prefixChecksums(bytes: Uint8Array, previous = 0): Uint32Array {
   return checksums
 }
 
-/** Every length up to 2500, then some: all of them would take the TypeScript twin minutes. */
-function lengths(stride: number): number[] {
-  const some = Array.from({ length: LONGEST + 1 }, (_, n) => n)
-  return some.filter((n) => n < 2500 || n % stride === 0 || n > LONGEST - 3)
+/** Lengths up to LONGEST: all that are small or near a border, of the others one in `stride`. */
+function lengths(stride: number, border: number): number[] {
+  const all = Array.from({ length: LONGEST + 1 }, (_, n) => n)
+  return all.filter((n) => n < NEAR_MIN + border || Math.abs(n - FAR_MIN) < border || n % stride === 0)
 }
 
 export function crc32cCases(engineOf: () => Engine): void {
@@ -57,7 +60,7 @@ export function crc32cCases(engineOf: () => Engine): void {
       const sample = noise(LONGEST, 7)
       engine.bytes.set(sample, src)
       const expected = prefixChecksums(sample)
-      const wrong = lengths(stride(1, 211)).filter((n) => crc32c(src, n) !== expected[n])
+      const wrong = lengths(stride(5, 997), stride(2500, 8)).filter((n) => crc32c(src, n) !== expected[n])
       expect(wrong).toEqual([])
     })
 
@@ -68,7 +71,7 @@ export function crc32cCases(engineOf: () => Engine): void {
         engine.bytes.set(sample, src + alignment)
         const previous = PREVIOUS[alignment % PREVIOUS.length] as number
         const expected = prefixChecksums(sample, previous)
-        for (let n = alignment; n <= LONGEST; n += stride(61, 3001)) {
+        for (let n = alignment; n <= LONGEST; n += stride(211, 9973)) {
           if (crc32c(src + alignment, n, previous) !== expected[n]) wrong.push(`${n} bytes at ${alignment}`)
         }
       }
@@ -79,12 +82,14 @@ export function crc32cCases(engineOf: () => Engine): void {
       const sample = new Uint8Array(LONGEST).fill(byte)
       engine.bytes.set(sample, src)
       const expected = prefixChecksums(sample)
-      const wrong = lengths(stride(7, 997)).filter((n) => crc32c(src, n) !== expected[n])
+      const wrong = lengths(stride(89, 4999), stride(300, 2)).filter((n) => crc32c(src, n) !== expected[n])
       expect(wrong).toEqual([])
     })
 
-    test('sees a single bit at every byte of a window longer than the longest tap', () => {
-      const length = 2 * REST + 4321
+    test.each([
+      ['near', 3000],
+      ['far', FAR_MIN + 4321],
+    ])('sees a single bit at every byte of what is folded over the %s taps', (_taps, length) => {
       engine.bytes.fill(0, src, src + length)
       const zeroes = crc32c(src, length)
       // What bit n of a byte does to the register k bytes later; checksums are linear but for the start.
@@ -95,7 +100,10 @@ export function crc32cCases(engineOf: () => Engine): void {
         return after
       })
       const wrong: number[] = []
-      for (let at = 0; at < length; at += stride(1, 53)) {
+      const window = REST + 2000
+      for (let at = 0; at < length; at += stride(1, 251)) {
+        // Of a long message, the window that folds first and the one that is left.
+        if (at >= window && at < length - window && length > 2 * window) at = length - window
         const bit = at % 8
         engine.bytes[src + at] = 1 << bit
         const effect = effects[bit]?.[length - 1 - at] as number
@@ -109,7 +117,7 @@ export function crc32cCases(engineOf: () => Engine): void {
       engine.bytes.set(noise(LONGEST, 99), src)
       const whole = crc32c(src, LONGEST)
       const wrong: number[] = []
-      for (let split = 0; split <= LONGEST; split += stride(13, 997)) {
+      for (let split = 0; split <= LONGEST; split += stride(97, 4999)) {
         const first = crc32c(src, split)
         const rest = LONGEST - split
         if (crc32c(src + split, rest, first) !== whole) wrong.push(split)
@@ -122,7 +130,7 @@ export function crc32cCases(engineOf: () => Engine): void {
       engine.bytes.set(noise(LONGEST, 5), src)
       const scratchEnd = 65_536
       const before = engine.bytes.slice(scratchEnd)
-      for (const n of [100, 3000, LONGEST]) crc32c(src + 3, n)
+      for (const n of [100, 3000, FAR_MIN - 1, LONGEST]) crc32c(src + 3, n)
       expect(Buffer.compare(engine.bytes.subarray(scratchEnd), before)).toBe(0)
     })
 
@@ -130,7 +138,7 @@ export function crc32cCases(engineOf: () => Engine): void {
       const sample = noise(LONGEST, 11)
       engine.bytes.set(sample, src)
       const wrong: number[] = []
-      for (let n = 0; n < LONGEST; n += n < 300 ? 1 : stride(83, 1511)) {
+      for (let n = 0; n < LONGEST; n += n < 300 ? 1 : stride(83, 4999)) {
         const to = dst + 32 + (n % 17)
         engine.bytes.fill(0xee, dst, dst + LONGEST + 128)
         const checksum = engine.kernels.copyCrc32c(to, src, n, n)
@@ -155,7 +163,7 @@ export function crc32cCases(engineOf: () => Engine): void {
   })
 }
 
-/** Exponents from 0 of the multiples that folding goes by, as the kernel's source has them. */
+/** Taps of the multiples that folding goes by, as the kernel's source has them. */
 export function foldingTaps(): number[][] {
   const source = readFileSync('assembly/crc32c-fold-steps.ts', 'utf8')
   return ['FAR', 'NEAR'].map((name) =>

@@ -49,7 +49,7 @@ const RANGES: readonly Range[] = [
   },
   { kernel: 'xxh3Digest', pointer: 'out', byteLength: 8, call: (k, p) => k.xxh3Digest(FINE, p) },
   { kernel: 'crc32c', pointer: 'src', byteLength: 64, call: (k, p) => k.crc32c(p, 64) },
-  { kernel: 'crc32c', pointer: 'src (folded)', byteLength: 16_000, call: (k, p) => k.crc32c(p, 16_000) },
+  { kernel: 'crc32c', pointer: 'src (folded)', byteLength: 60_000, call: (k, p) => k.crc32c(p, 60_000) },
   { kernel: 'copyCrc32c', pointer: 'dst', byteLength: 64, call: (k, p) => k.copyCrc32c(p, FINE, 64) },
   { kernel: 'copyCrc32c', pointer: 'src', byteLength: 64, call: (k, p) => k.copyCrc32c(FINE, p, 64) },
   { kernel: 'zeroPages', pointer: 'src', byteLength: 90, call: (k, p) => k.zeroPages(p, 90, 10, FINE) },
