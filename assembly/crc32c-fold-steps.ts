@@ -16,12 +16,15 @@ export const FAR_REST: usize = 7072
 export const NEAR_STEP: usize = 112
 export const NEAR_REST: usize = 672
 
-/** Taps 1557, 1765 and 6899: of four terms the lowest multiple with two taps up to 13 vectors apart, for one load. */
+/** Taps 1557, 1765 and 6899: of four terms the lowest multiple found with two taps, 13 vectors apart, for one load. */
 const FAR_A: usize = FAR_REST - 1557
 const FAR_B: usize = FAR_REST - 1765
 const FAR_C: usize = FAR_REST - 6899
 
-/** Taps 358, 405, 506, 522 and 618: the lowest of six terms with three of these 1 and 7 vectors apart, for one load. */
+/**
+ * Taps 358, 405, 506, 522 and 618: of six terms the lowest multiple found with three taps, 1 and 7
+ * vectors apart, for one load and none below 350.
+ */
 const NEAR_A: usize = NEAR_REST - 358
 const NEAR_B: usize = NEAR_REST - 405
 const NEAR_C: usize = NEAR_REST - 506
