@@ -2,9 +2,11 @@
  * The checked saving session of a defined device: device memory and packed registers become spans
  * of the checked stream, handed out where they lie.
  *
- * In STOP_COPY a page's span is device memory itself. In PRE_COPY the device still writes, so a run
- * is copied into a frame first, and its dirty bit is cleared before the copy: a write after that is
- * sent again, and no checksum can be wrong.
+ * In STOP_COPY a run of pages is a span of device memory itself, after one pass for its checksum. In
+ * PRE_COPY the device still writes, so runs are copied into a frame with their section headers, and their
+ * dirty bits are cleared before the copy: a write after that is sent again, and no checksum can be wrong.
+ * Short runs, scattered over memory, go through a frame in STOP_COPY too: a copy of 4 KiB costs less than
+ * handing it out by itself.
  *
  * @module
  */
@@ -15,19 +17,24 @@ import {
   type ChecksumKind,
   FRAME_BYTES,
   PAGE_BYTES,
+  SECTION_HEADER_BYTES,
+  type SectionPlan,
+  setSafeUint64,
   StreamWriter,
   Tag,
   ZERO_PAYLOAD_BYTES,
 } from '../format/index.ts'
 import type { PrecopyInfo, SaveEnd } from '../session/session-end.ts'
 import { POLLIN, POLLRDNORM } from '../uapi/index.ts'
-import { BITMAP_PAGES, type MemoryRegion } from './memory-region.ts'
-import { PageCursor, type PageRun } from './page-runs.ts'
+import type { MemoryRegion } from './memory-region.ts'
+import { CURSOR_BYTES, FRAME_PAGES, PageCursor } from './page-runs.ts'
 import { SpanQueue } from './span-queue.ts'
-import { closingBytes, openingBytes, plannedPageBytes, runBytes } from './stream-length.ts'
+import { closingBytes, openingBytes, plannedPageBytes } from './stream-length.ts'
 
-/** Frames that PRE_COPY copies into; all of them leased out is EAGAIN. */
+/** Frames that sections are copied into; in PRE_COPY, all of them leased out is EAGAIN. */
 const FRAME_COUNT = 4
+/** Runs below this many pages go through a frame in STOP_COPY. */
+const LONG_RUN_PAGES = 4
 
 /** What the source needs of its device. */
 export interface CheckedSourceOptions {
@@ -51,11 +58,12 @@ export class CheckedSource implements SaveEnd {
   readonly #options: CheckedSourceOptions
   readonly #engine: Engine
   readonly #writer: StreamWriter
-  /** One allocation: scan bitmap, work bytes, state snapshot, configuration, frames. */
+  /** One allocation: work bytes, state snapshot, configuration, frames. */
   readonly #block: number
   readonly #state: number
   readonly #frames: readonly number[]
   readonly #freeFrames: number[]
+  readonly #frameBytes: number
   readonly #cursor: PageCursor
   readonly #spans: SpanQueue = new SpanQueue((frame) => {
     this.#freeFrames.push(frame)
@@ -75,9 +83,12 @@ export class CheckedSource implements SaveEnd {
     this.#options = options
     this.#engine = engine
     this.#running = options.running
-    const memoryBytes = regions.reduce((total, region) => total + region.byteLength, 0)
-    const frameBytes = Math.min(FRAME_BYTES, Math.ceil(memoryBytes / PAGE_BYTES) * PAGE_BYTES)
-    const frameCount = options.running && memoryBytes > 0 ? FRAME_COUNT : 0
+    const pages = regions.reduce((total, region) => total + region.pageCount, 0)
+    // Room for every page by itself, or for the longest run.
+    const frameBytes = align(
+      Math.min(SECTION_HEADER_BYTES + FRAME_BYTES, pages * (SECTION_HEADER_BYTES + PAGE_BYTES)),
+    )
+    const frameCount = options.running && pages > 0 ? FRAME_COUNT : 0
     const fixed = align(WORK_BYTES + stateBytes) + align(configuration.length)
     this.#writer = new StreamWriter(engine, { ...options, opaque: false })
     try {
@@ -87,10 +98,11 @@ export class CheckedSource implements SaveEnd {
       throw error
     }
     this.#state = this.#block + WORK_BYTES
+    this.#frameBytes = frameBytes
     this.#frames = Array.from({ length: frameCount }, (_, index) => this.#block + fixed + index * frameBytes)
     this.#freeFrames = [...this.#frames]
     for (const region of regions) region.clearDirty()
-    this.#cursor = new PageCursor(engine, regions, this.#block)
+    this.#cursor = new PageCursor(engine, regions, this.#block + CURSOR_AT)
     engine.bytes.set(configuration, this.#block + align(WORK_BYTES + stateBytes))
   }
 
@@ -116,7 +128,7 @@ export class CheckedSource implements SaveEnd {
     const queued = this.#spans.byteLength + this.#headerBytes
     if (this.#stage === 'done') return queued
     const { regions, stateBytes } = this.#options
-    const planned = plannedPageBytes(this.#cursor, regions)
+    const planned = plannedPageBytes(this.#cursor, regions, this.#block + DRY_CURSOR_AT)
     return queued + planned.initial + planned.dirty + closingBytes(stateBytes - this.#stateSent)
   }
 
@@ -130,14 +142,18 @@ export class CheckedSource implements SaveEnd {
     // The permanent end is readable too: a read answers 0 at once.
     if (!this.#running) return READABLE
     if (this.#freeFrames.length === 0 && this.#frames.length > 0) return 0
-    if (this.#cursor.initial || this.#cursor.dirty) return READABLE
+    if (!this.#cursor.exhausted) return READABLE
     // Who sees nothing waits for the wake that only a first mark gives.
     for (const region of this.#options.regions) region.clearDirty()
     return 0
   }
 
   precopyInfo(): PrecopyInfo {
-    const { initial, dirty } = plannedPageBytes(this.#cursor, this.#options.regions)
+    const { initial, dirty } = plannedPageBytes(
+      this.#cursor,
+      this.#options.regions,
+      this.#block + DRY_CURSOR_AT,
+    )
     // What is queued is of the first pass until a dirty run was cut.
     const queued = this.#spans.byteLength
     return {
@@ -201,10 +217,9 @@ export class CheckedSource implements SaveEnd {
       return true
     }
     if (this.#stage === 'pages') {
-      this.#resending = !this.#cursor.initial
-      const run = this.#cursor.next()
-      if (run !== undefined) {
-        this.#pages(run)
+      if (this.#cursor.fill()) {
+        this.#resending = !this.#cursor.initial
+        this.#pages()
         return true
       }
       if (this.#running) {
@@ -228,39 +243,95 @@ export class CheckedSource implements SaveEnd {
     return false
   }
 
-  #pages(run: PageRun): void {
-    const { region: index, first, count, zero } = run
-    const region = this.#options.regions[index] as MemoryRegion
+  /** Sends what is at the cursor's front: a frame of copied sections, or one section in place. */
+  #pages(): void {
+    const cursor = this.#cursor
+    const { region: index, first, zero } = cursor
+    if (this.#running || (cursor.countUpTo(LONG_RUN_PAGES - 1) > 1 && this.#freeFrames.length > 0)) {
+      this.#frame()
+      return
+    }
     if (zero) {
-      const payload = this.#block + ZERO_AT
-      const bytes = this.#engine.bytes.subarray(payload, payload + ZERO_PAYLOAD_BYTES)
-      new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, count, true)
-      const plan = { tag: Tag.ZERO, payload, payloadBytes: ZERO_PAYLOAD_BYTES, region: index, first }
-      this.#spans.push(this.#writer.section(plan))
+      this.#spans.push(this.#writer.section(this.#zeroSection()))
       // A copy: the next zero run is counted in the same place.
-      this.#spans.push(bytes.slice())
+      this.#spans.push(this.#engine.bytes.slice(this.#block, this.#block + ZERO_PAYLOAD_BYTES))
       return
     }
-    const src = region.pointer + first * PAGE_BYTES
-    const bytes = runBytes(run, region)
-    if (!this.#running) {
-      this.#section(Tag.PAGES, src, bytes, { region: index, first })
-      return
-    }
+    const { payload, payloadBytes } = this.#takePages()
+    this.#section(Tag.PAGES, payload, payloadBytes, { region: index, first })
+  }
+
+  /** Copies sections into a free frame until it is full, the pass changes or, in STOP_COPY, a long run comes. */
+  #frame(): void {
+    const cursor = this.#cursor
     const frame = this.#freeFrames.pop() as number
-    this.#engine.kernels.copy(frame, src, bytes)
-    this.#section(Tag.PAGES, frame, bytes, { region: index, first, frame })
+    const { initial } = cursor
+    const maxPages = this.#running ? FRAME_PAGES : LONG_RUN_PAGES - 1
+    let used = 0
+    while (cursor.fill() && cursor.initial === initial) {
+      const out = frame + used
+      const room = this.#frameBytes - used
+      const runCount = cursor.countUpTo(maxPages)
+      if (runCount > 0) {
+        const gathered = this.#gather(runCount, out, room)
+        used += this.#writer.gatheredBytes
+        if (gathered < runCount) break
+      } else if (cursor.zero) {
+        if (room < SECTION_HEADER_BYTES + ZERO_PAYLOAD_BYTES) break
+        used += this.#writer.sectionTo(out, this.#zeroSection())
+      } else {
+        if (!this.#running || room < SECTION_HEADER_BYTES + FRAME_BYTES) break
+        const { region, first } = cursor
+        used += this.#writer.sectionTo(out, { tag: Tag.PAGES, ...this.#takePages(), region, first })
+      }
+    }
+    this.#spans.push(this.#engine.bytes.subarray(frame, frame + used), frame)
+  }
+
+  /** Gathers the first of `runCount` runs at the cursor's front that fit; how many they are. */
+  #gather(runCount: number, out: number, outBytes: number): number {
+    const { region, runs } = this.#cursor
+    const { pointer, byteLength } = this.#options.regions[region] as MemoryRegion
+    const gathered = this.#writer.gather({
+      region,
+      memory: pointer,
+      memoryBytes: byteLength,
+      runs,
+      runCount,
+      out,
+      outBytes,
+    })
+    this.#cursor.drop(gathered)
+    return gathered
+  }
+
+  /** Takes the zero run at the cursor's front; its payload stands at the start of the block. */
+  #zeroSection(): SectionPlan {
+    const { region, first, count } = this.#cursor
+    this.#cursor.take(count)
+    const payload = this.#block
+    setSafeUint64(new DataView(this.#engine.bytes.buffer, this.#engine.bytes.byteOffset + payload), 0, count)
+    return { tag: Tag.ZERO, payload, payloadBytes: ZERO_PAYLOAD_BYTES, region, first }
+  }
+
+  /** Takes at most a frame of pages from the cursor's front. */
+  #takePages(): { payload: number; payloadBytes: number } {
+    const { region, first, count } = this.#cursor
+    const { pointer, byteLength } = this.#options.regions[region] as MemoryRegion
+    const pages = Math.min(count, FRAME_PAGES)
+    this.#cursor.take(pages)
+    const from = first * PAGE_BYTES
+    return { payload: pointer + from, payloadBytes: Math.min(pages * PAGE_BYTES, byteLength - from) }
   }
 
   #section(
     tag: number,
     payload: number,
     payloadBytes: number,
-    options: { region?: number; first?: number; frame?: number } = {},
+    place: { region?: number; first?: number } = {},
   ): void {
-    const { frame, ...place } = options
     this.#spans.push(this.#writer.section({ tag, payload, payloadBytes, ...place }))
-    this.#spans.push(this.#engine.bytes.subarray(payload, payload + payloadBytes), frame)
+    this.#spans.push(this.#engine.bytes.subarray(payload, payload + payloadBytes))
   }
 
   #freeze(frozen: boolean): void {
@@ -292,8 +363,10 @@ function freeMemory({ engine, writer, block }: SourceMemory): void {
 const abandoned = new FinalizationRegistry<SourceMemory>(freeMemory)
 
 const READABLE: number = POLLIN | POLLRDNORM
-const ZERO_AT = BITMAP_PAGES / 8
-const WORK_BYTES = align(ZERO_AT + ZERO_PAYLOAD_BYTES)
+// The block: a zero run's payload, the cursor, the cursor of dry runs.
+const CURSOR_AT = 64
+const DRY_CURSOR_AT = CURSOR_AT + CURSOR_BYTES
+const WORK_BYTES = align(DRY_CURSOR_AT + CURSOR_BYTES)
 
 function align(byteLength: number): number {
   return Math.ceil(byteLength / 64) * 64

@@ -16,7 +16,8 @@ import type { DeviceContext, DeviceDefinition } from './define-device.ts'
 import type { DeviceBlueprint } from './device-blueprint.ts'
 import { type LayoutProgram, loadProgram } from './layout.ts'
 import { applyDefaults, disallowedValue, liveState } from './live-state.ts'
-import { BITMAP_PAGES, clearMemory, MemoryRegion } from './memory-region.ts'
+import { clearMemory, MemoryRegion } from './memory-region.ts'
+import { CURSOR_BYTES } from './page-runs.ts'
 import type { LiveState, Schema } from './schema.ts'
 import { wholeStreamBytes } from './stream-length.ts'
 
@@ -34,7 +35,8 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   readonly #regions: readonly MemoryRegion[]
   readonly #program: LayoutProgram
   readonly #live: number
-  readonly #bitmap: number
+  /** Work bytes of scans: a cursor's, or the bitmap of a zero scan. */
+  readonly #scan: number
   #registers: DeviceRegions | undefined
   #source: CheckedSource | undefined
   #sink: CheckedSink | undefined
@@ -67,22 +69,22 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     this.#definition = definition
     const regions: MemoryRegion[] = []
     let live: number | undefined
-    let bitmap: number | undefined
+    let scan: number | undefined
     try {
       for (const { name, byteLength } of blueprint.regions)
         regions.push(new MemoryRegion(engine, name, byteLength))
       live = engine.allocate(blueprint.layout.liveBytes)
-      bitmap = engine.allocate(BITMAP_PAGES / 8)
+      scan = engine.allocate(CURSOR_BYTES)
       this.#program = loadProgram(engine, blueprint.layout, blueprint.version)
     } catch (error) {
       for (const region of regions) region.free()
       if (live !== undefined) engine.free(live)
-      if (bitmap !== undefined) engine.free(bitmap)
+      if (scan !== undefined) engine.free(scan)
       throw error
     }
     this.#regions = regions
     this.#live = live
-    this.#bitmap = bitmap
+    this.#scan = scan
     this.state = liveState<S>(engine, blueprint.layout, live)
     this.memory = Object.fromEntries(regions.map((region) => [region.name, region])) as Record<
       M,
@@ -110,7 +112,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     return wholeStreamBytes(this.engine, this.#regions, {
       configurationBytes: this.#configuration().length,
       stateBytes: this.#program.packedBytes,
-      bitmap: this.#bitmap,
+      cursor: this.#scan,
     })
   }
 
@@ -179,7 +181,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     for (const region of this.#regions)
       for (let at = 0; at < region.byteLength; at += CLEAR_SLICE_BYTES) {
         const byteLength = Math.min(CLEAR_SLICE_BYTES, region.byteLength - at)
-        clearMemory(engine, region.pointer + at, byteLength, this.#bitmap)
+        clearMemory(engine, region.pointer + at, byteLength, this.#scan)
         sincePause += byteLength
         if (sincePause < CLEAR_SLICE_BYTES) continue
         sincePause = 0
@@ -229,7 +231,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
       configurationAt: (version) => blueprint.configurationAt(version),
       regions: this.#regions,
       stateBytesAt: (version) => blueprint.stateBytesAt(version),
-      bitmap: this.#bitmap,
+      bitmap: this.#scan,
     })
     try {
       await this.#powerOnContent()
@@ -280,7 +282,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   #free(): void {
     for (const region of this.#regions) region.free()
     this.engine.free(this.#live)
-    this.engine.free(this.#bitmap)
+    this.engine.free(this.#scan)
     this.engine.free(this.#program.pointer)
   }
 }

@@ -7,6 +7,7 @@
 import type { Engine } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
 import { PAGE_BYTES } from '../format/index.ts'
+import { setBits } from './dirty-bits.ts'
 
 /** What a device model, and through it its user, sees of a memory region. */
 export interface DeviceMemory {
@@ -30,13 +31,14 @@ export class MemoryRegion implements DeviceMemory {
   readonly bytes: Uint8Array
   /** Bit n of word n / 32: page n was written since the bit was cleared. */
   readonly dirty: Uint32Array
+  /** Where {@link dirty} stands in engine memory. */
+  readonly dirtyPointer: number
   /** Called when a page of a region without dirty pages is marked. */
   onDirty: (() => void) | undefined
   /** A session hands out or fills this very memory: in STOP_COPY and RESUMING. */
   frozen = false
   #anyDirty = false
   readonly #engine: Engine
-  readonly #bitmap: number
 
   /** Takes the memory and its bitmap: ENOMEM when they do not fit, and nothing changed. */
   constructor(engine: Engine, name: string, byteLength: number) {
@@ -45,22 +47,22 @@ export class MemoryRegion implements DeviceMemory {
     this.pageCount = Math.ceil(byteLength / PAGE_BYTES)
     this.#engine = engine
     const words = Math.ceil(this.pageCount / 32)
-    this.#bitmap = engine.allocate(words * 4)
+    this.dirtyPointer = engine.allocate(words * 4)
     try {
       this.pointer = engine.allocate(byteLength, PAGE_BYTES)
     } catch (error) {
-      engine.free(this.#bitmap)
+      engine.free(this.dirtyPointer)
       throw error
     }
     const { buffer, byteOffset } = engine.bytes
     this.bytes = new Uint8Array(buffer, byteOffset + this.pointer, byteLength)
-    this.dirty = new Uint32Array(buffer, byteOffset + this.#bitmap, words)
+    this.dirty = new Uint32Array(buffer, byteOffset + this.dirtyPointer, words)
   }
 
   /** Gives the memory back. */
   free(): void {
     this.#engine.free(this.pointer)
-    this.#engine.free(this.#bitmap)
+    this.#engine.free(this.dirtyPointer)
   }
 
   read(offset: number, dst: Uint8Array): void {
@@ -82,9 +84,8 @@ export class MemoryRegion implements DeviceMemory {
   mark(offset: number, byteLength: number): void {
     this.#check('mark', offset, byteLength)
     if (byteLength === 0) return
-    const last = Math.floor((offset + byteLength - 1) / PAGE_BYTES)
-    for (let page = Math.floor(offset / PAGE_BYTES); page <= last; page++)
-      this.dirty[page >>> 5] = (this.dirty[page >>> 5] as number) | (1 << (page & 31))
+    const first = Math.floor(offset / PAGE_BYTES)
+    setBits(this.dirty, first, Math.floor((offset + byteLength - 1) / PAGE_BYTES) - first + 1)
     if (this.#anyDirty) return
     this.#anyDirty = true
     this.onDirty?.()

@@ -1,17 +1,32 @@
 /**
  * Finds the runs of pages that a saving session sends next: all pages once, then those written since.
  *
+ * Runs are found in batches by the engine's kernels and wait in a queue in engine memory, where the kernel
+ * that gathers pages reads them. A page's dirty bit is cleared when its batch is found, *before* its content
+ * is looked at or copied: what is written after that sets the bit again and is sent again.
+ *
  * @module
  */
 
-import type { Engine } from '../engine/index.ts'
+import { type Engine, ZERO_RUN_FLAG } from '../engine/index.ts'
 import { FRAME_BYTES, PAGE_BYTES } from '../format/index.ts'
-import { BITMAP_PAGES, type MemoryRegion } from './memory-region.ts'
+import { clearBits, firstSetBit } from './dirty-bits.ts'
+import type { MemoryRegion } from './memory-region.ts'
 
-/** Pages of a frame at the most. */
+/** Pages of a section at the most. */
 export const FRAME_PAGES: number = FRAME_BYTES / PAGE_BYTES
-/** Pages of a zero run at the most: keeps one scan under about two milliseconds. */
+/** Pages whose content one batch looks at: a megabyte. */
+const BATCH_PAGES = 256
+/** Pages of a zero run at the most: keeps one batch under about two milliseconds. */
 const ZERO_RUN_PAGES = 16_384
+/** Runs of dirty pages that one batch takes from the bitmap. */
+const DIRTY_RUNS = 64
+/** Bits of the bitmap that one batch looks at. */
+const DIRTY_WINDOW_BITS = 65_536
+/** Runs of the queue: those of a batch, and of the one that ends a long zero run. */
+const QUEUED_RUNS: number = 2 * BATCH_PAGES
+/** Engine memory of a cursor. */
+export const CURSOR_BYTES: number = (QUEUED_RUNS + DIRTY_RUNS) * 8
 
 /** A run of pages of one kind. */
 export interface PageRun {
@@ -21,155 +36,239 @@ export interface PageRun {
   readonly zero: boolean
 }
 
-/**
- * The cursor over a device's memory: the first pass takes every page in order, later ones the dirty
- * pages. A page's dirty bit is cleared when the run with it is given out, *before* it is copied.
- */
+interface DryRun {
+  /** Up to where the first pass had found pages when it began. */
+  readonly region: number
+  readonly page: number
+  /** Where the sweep began. */
+  readonly sweepPage: number
+  regionsLeft: number
+}
+
+/** The cursor over a device's memory: the first pass takes every page in order, later ones the dirty pages. */
 export class PageCursor {
   readonly #engine: Engine
   readonly #regions: readonly MemoryRegion[]
-  readonly #bitmap: number
-  readonly #dirty: readonly Uint32Array[]
+  readonly #pointer: number
+  /** Pairs of first page and count, the count with {@link ZERO_RUN_FLAG} for zero pages. */
+  readonly #queue: Uint32Array
+  readonly #found: Uint32Array
+  /** Of a dry run: it leaves the dirty bitmap alone and sweeps once what was found when it began. */
+  #dry: DryRun | undefined
+  #head = 0
+  #tail = 0
+  #queueRegion = 0
+  #queueInitial = true
   #region = 0
   #page = 0
   #sweepRegion = 0
   #sweepPage = 0
 
-  /**
-   * @param bitmap 32 bytes of engine memory for zero scans
-   * @param dirty the dirty bitmaps to consume; a copy makes a dry run
-   */
-  constructor(
-    engine: Engine,
-    regions: readonly MemoryRegion[],
-    bitmap: number,
-    dirty?: readonly Uint32Array[],
-  ) {
+  /** @param pointer {@link CURSOR_BYTES} of engine memory at a multiple of 4 */
+  constructor(engine: Engine, regions: readonly MemoryRegion[], pointer: number) {
     this.#engine = engine
     this.#regions = regions
-    this.#bitmap = bitmap
-    this.#dirty = dirty ?? regions.map((region) => region.dirty)
+    this.#pointer = pointer
+    const { buffer, byteOffset } = engine.bytes
+    this.#queue = new Uint32Array(buffer, byteOffset + pointer, QUEUED_RUNS * 2)
+    this.#found = new Uint32Array(buffer, byteOffset + pointer + QUEUED_RUNS * 8, DIRTY_RUNS * 2)
     this.#skipEmpty()
   }
 
-  /** A cursor at the same place over copies of the dirty bitmaps. */
-  dryRun(): PageCursor {
-    const twin = new PageCursor(
-      this.#engine,
-      this.#regions,
-      this.#bitmap,
-      this.#dirty.map((words) => words.slice()),
-    )
+  /** A cursor at the same place, over `pointer`, that tells what this one would give and clears no bit. */
+  dryRun(pointer: number): PageCursor {
+    const twin = new PageCursor(this.#engine, this.#regions, pointer)
+    twin.#queue.set(this.#queue.subarray(2 * this.#head, 2 * this.#tail))
+    twin.#tail = this.#tail - this.#head
+    twin.#queueRegion = this.#queueRegion
+    twin.#queueInitial = this.#queueInitial
     twin.#region = this.#region
     twin.#page = this.#page
     twin.#sweepRegion = this.#sweepRegion
     twin.#sweepPage = this.#sweepPage
+    twin.#dry = { region: this.#region, page: this.#page, sweepPage: this.#sweepPage, regionsLeft: this.#regions.length }
     return twin
   }
 
-  /** True while the first pass has pages left. */
-  get initial(): boolean {
+  /** True while the first pass has pages left to find. */
+  get #finding(): boolean {
     return this.#region < this.#regions.length
   }
 
-  /** True when a page that was given out was written since. */
-  get dirty(): boolean {
-    for (const [index, words] of this.#dirty.entries()) {
-      if (index > this.#region) return false
-      const { pageCount, mayBeDirty } = this.#regions[index] as MemoryRegion
-      const first = mayBeDirty ? firstSet(words, 0) : -1
-      if (first >= 0 && first < (index === this.#region ? this.#page : pageCount)) return true
+  /** True when the next run, or what will be found next, is of the first pass. */
+  get initial(): boolean {
+    return this.#head < this.#tail ? this.#queueInitial : this.#finding
+  }
+
+  /** True when nothing is left to give out now. */
+  get exhausted(): boolean {
+    return this.#head === this.#tail && !this.#finding && !this.#dirty
+  }
+
+  /** True when a page that was found was written since. */
+  get #dirty(): boolean {
+    return this.#regions.some((region) => region.mayBeDirty && firstSetBit(region.dirty, 0) >= 0)
+  }
+
+  /** Makes sure that there is a run at the front; false when nothing is left now. */
+  fill(): boolean {
+    while (this.#head === this.#tail) {
+      this.#head = 0
+      this.#tail = 0
+      if (this.#finding) this.#findInitial()
+      else if (!this.#findDirty()) return false
     }
-    return false
+    return true
+  }
+
+  /** Region of the run at the front. */
+  get region(): number {
+    return this.#queueRegion
+  }
+
+  /** First page of the run at the front. */
+  get first(): number {
+    return this.#queue[2 * this.#head] as number
+  }
+
+  /** Pages of the run at the front. */
+  get count(): number {
+    return ((this.#queue[2 * this.#head + 1] as number) & ~ZERO_RUN_FLAG) >>> 0
+  }
+
+  /** Whether the pages at the front are all zero. */
+  get zero(): boolean {
+    return ((this.#queue[2 * this.#head + 1] as number) & ZERO_RUN_FLAG) !== 0
+  }
+
+  /** Where in engine memory the runs from the front on stand. */
+  get runs(): number {
+    return this.#pointer + 8 * this.#head
+  }
+
+  /** How many runs at the front are not zero and have at most `maxPages`. */
+  countUpTo(maxPages: number): number {
+    let at = this.#head
+    while (at < this.#tail && (this.#queue[2 * at + 1] as number) <= maxPages) at++
+    return at - this.#head
+  }
+
+  /** Takes `runs` runs from the front. */
+  drop(runs: number): void {
+    this.#head += runs
+  }
+
+  /** Takes the first `pages` pages of the run at the front. */
+  take(pages: number): void {
+    const at = 2 * this.#head
+    if (pages === this.count) this.#head++
+    else {
+      this.#queue[at] = (this.#queue[at] as number) + pages
+      this.#queue[at + 1] = (this.#queue[at + 1] as number) - pages
+    }
   }
 
   /** The next run, at most a frame of pages with content, or undefined when nothing is left now. */
   next(): PageRun | undefined {
-    return this.initial ? this.#nextInitial() : this.#nextDirty()
+    if (!this.fill()) return undefined
+    const { region, first, zero } = this
+    const count = zero ? this.count : Math.min(this.count, FRAME_PAGES)
+    this.take(count)
+    return { region, first, count, zero }
   }
 
-  #nextInitial(): PageRun {
-    const index = this.#region
-    const region = this.#regions[index] as MemoryRegion
-    const run = this.#classify(index, this.#page, region.pageCount - this.#page)
-    this.#clean(run)
-    this.#page += run.count
-    if (this.#page === region.pageCount) {
-      this.#region++
-      this.#page = 0
-      this.#skipEmpty()
-    }
-    return run
+  #findInitial(): void {
+    const region = this.#regions[this.#region] as MemoryRegion
+    this.#queueRegion = this.#region
+    this.#queueInitial = true
+    this.#page += this.#classify(region, this.#page, region.pageCount - this.#page, true)
+    if (this.#page < region.pageCount) return
+    this.#region++
+    this.#page = 0
+    this.#skipEmpty()
   }
 
-  #nextDirty(): PageRun | undefined {
-    // Goes on where the last run stopped, so that a page written again and again starves no other.
+  #findDirty(): boolean {
+    // Goes on where the last batch stopped, so that a page written again and again starves no other.
     for (let turn = 0; turn <= this.#regions.length; turn++) {
       const index = this.#sweepRegion
-      const words = this.#dirty[index]
-      if (words === undefined) return undefined
-      const first = firstSet(words, this.#sweepPage)
-      if (first >= 0) {
-        const { pageCount } = this.#regions[index] as MemoryRegion
-        let count = 1
-        while (first + count < pageCount && isSet(words, first + count)) count++
-        const run = this.#classify(index, first, count)
-        this.#clean(run)
-        this.#sweepPage = run.first + run.count
-        return run
+      const region = this.#regions[index]
+      if (region === undefined) return false
+      if (this.#findDirtyIn(region, this.#sweepEnd(index, region))) {
+        this.#queueRegion = index
+        this.#queueInitial = false
+        return true
       }
+      if (this.#dry !== undefined && --this.#dry.regionsLeft < 0) return false
       this.#sweepRegion = (index + 1) % this.#regions.length
       this.#sweepPage = 0
     }
-    return undefined
+    return false
   }
 
-  /** The longest run of one kind at the start of `available` pages. */
-  #classify(index: number, first: number, available: number): PageRun {
-    const region = this.#regions[index] as MemoryRegion
-    let count = 0
-    let zero = false
-    const limit = (): number => Math.min(available, zero ? ZERO_RUN_PAGES : FRAME_PAGES)
+  /** Where the sweep of a region ends: a dry run's does not come back to where it began. */
+  #sweepEnd(index: number, { pageCount }: MemoryRegion): number {
+    if (this.#dry === undefined) return pageCount
+    const { region, page, sweepPage, regionsLeft } = this.#dry
+    if (regionsLeft === 0) return sweepPage
+    return index < region ? pageCount : index === region ? page : 0
+  }
+
+  /** Queues the dirty runs of one batch from the sweep's place on; false when there is none before `end`. */
+  #findDirtyIn(region: MemoryRegion, end: number): boolean {
+    if (!region.mayBeDirty) return false
+    const from = firstSetBit(region.dirty, this.#sweepPage)
+    if (from < 0 || from >= end) return false
+    const { kernels } = this.#engine
+    const found = this.#pointer + QUEUED_RUNS * 8
+    const window = Math.min(end - from, DIRTY_WINDOW_BITS)
+    const runs = kernels.bitmapRuns(region.dirtyPointer, from, window, found, DIRTY_RUNS)
+    let left = BATCH_PAGES
+    for (let run = 0; run < runs && left > 0; run++) {
+      const first = this.#found[2 * run] as number
+      const pages = this.#classify(region, first, Math.min(this.#found[2 * run + 1] as number, left), false)
+      left -= pages
+      this.#sweepPage = first + pages
+    }
+    return true
+  }
+
+  /** Queues the runs at the start of `available` pages, a batch of them or a long zero run; how many pages. */
+  #classify(region: MemoryRegion, first: number, available: number, mayExtend: boolean): number {
+    const { kernels } = this.#engine
+    let done = 0
     do {
-      const pages = Math.min(limit() - count, BITMAP_PAGES)
-      const from = (first + count) * PAGE_BYTES
-      const byteLength = Math.min(pages * PAGE_BYTES, region.byteLength - from)
-      this.#engine.kernels.zeroPages(region.pointer + from, byteLength, PAGE_BYTES, this.#bitmap)
-      if (count === 0) zero = this.#isZero(0)
-      for (let page = 0; page < pages; page++) {
-        if (this.#isZero(page) !== zero) return { region: index, first, count, zero }
-        count++
-      }
-    } while (count < limit())
-    return { region: index, first, count, zero }
+      const pages = Math.min(available - done, BATCH_PAGES)
+      if (this.#dry === undefined) clearBits(region.dirty, first + done, pages)
+      const at = this.#tail
+      const { pointer, byteLength } = region
+      const room = QUEUED_RUNS - at
+      this.#tail += kernels.zeroRuns(
+        pointer,
+        byteLength,
+        PAGE_BYTES,
+        first + done,
+        pages,
+        this.#pointer + 8 * at,
+        room,
+      )
+      done += pages
+      if (at > 0 && done > pages) this.#join(at)
+    } while (mayExtend && done < available && this.#tail === 1 && this.zero && done < ZERO_RUN_PAGES)
+    return done
   }
 
-  #isZero(page: number): boolean {
-    return ((this.#engine.bytes[this.#bitmap + (page >>> 3)] as number) & (1 << (page & 7))) !== 0
-  }
-
-  #clean(run: PageRun): void {
-    const words = this.#dirty[run.region] as Uint32Array
-    for (let page = run.first; page < run.first + run.count; page++)
-      words[page >>> 5] = (words[page >>> 5] as number) & ~(1 << (page & 31))
+  /** Joins the run at `at` with the one before it when both are zero. */
+  #join(at: number): void {
+    const before = this.#queue[2 * at - 1] as number
+    const after = this.#queue[2 * at + 1] as number
+    if ((before & after & ZERO_RUN_FLAG) === 0) return
+    this.#queue[2 * at - 1] = before + ((after & ~ZERO_RUN_FLAG) >>> 0)
+    this.#queue.copyWithin(2 * at, 2 * at + 2, 2 * this.#tail)
+    this.#tail--
   }
 
   #skipEmpty(): void {
     while (this.#regions[this.#region]?.pageCount === 0) this.#region++
   }
-}
-
-function isSet(words: Uint32Array, page: number): boolean {
-  return ((words[page >>> 5] as number) & (1 << (page & 31))) !== 0
-}
-
-/** The first set bit at or after `from`, or -1. */
-function firstSet(words: Uint32Array, from: number): number {
-  let word = from >>> 5
-  let bits = (words[word] ?? 0) & (-1 << (from & 31))
-  while (bits === 0) {
-    if (++word >= words.length) return -1
-    bits = words[word] as number
-  }
-  return word * 32 + (31 - Math.clz32(bits & -bits))
 }

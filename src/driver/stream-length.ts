@@ -17,17 +17,22 @@ import type { MemoryRegion } from './memory-region.ts'
 import { PageCursor, type PageRun } from './page-runs.ts'
 
 /** Bytes of memory that a run stands for. */
-export function runBytes(run: PageRun, region: MemoryRegion): number {
+function runBytes(run: PageRun, region: MemoryRegion): number {
   const from = run.first * PAGE_BYTES
   return Math.min(run.count * PAGE_BYTES, region.byteLength - from)
 }
 
-/** Stream bytes of the page sections that a cursor would still give out, if nothing changed. */
+/**
+ * Stream bytes of the page sections that a cursor would still give out, if nothing changed.
+ *
+ * @param pointer CURSOR_BYTES of engine memory to work in
+ */
 export function plannedPageBytes(
   cursor: PageCursor,
   regions: readonly MemoryRegion[],
+  pointer: number,
 ): { initial: number; dirty: number } {
-  const dry = cursor.dryRun()
+  const dry = cursor.dryRun(pointer)
   const planned = { initial: 0, dirty: 0 }
   for (;;) {
     const pass = dry.initial ? 'initial' : 'dirty'
@@ -41,19 +46,15 @@ export function plannedPageBytes(
 /**
  * Stream bytes of a whole save, if nothing changed: what MIG_DATA_SIZE says outside a session.
  *
- * @param sizes - `bitmap`: 32 bytes of engine memory for zero scans
+ * @param sizes `cursor`: CURSOR_BYTES of engine memory to work in
  */
 export function wholeStreamBytes(
   engine: Engine,
   regions: readonly MemoryRegion[],
-  sizes: { configurationBytes: number; stateBytes: number; bitmap: number },
+  sizes: { configurationBytes: number; stateBytes: number; cursor: number },
 ): number {
-  const none = regions.map((region) => new Uint32Array(region.dirty.length))
-  return (
-    openingBytes(sizes.configurationBytes) +
-    plannedPageBytes(new PageCursor(engine, regions, sizes.bitmap, none), regions).initial +
-    closingBytes(sizes.stateBytes)
-  )
+  const planned = plannedPageBytes(new PageCursor(engine, regions, sizes.cursor), regions, sizes.cursor)
+  return openingBytes(sizes.configurationBytes) + planned.initial + closingBytes(sizes.stateBytes)
 }
 
 /** Stream bytes of the stream header and the CONFIG section. */

@@ -21,8 +21,9 @@ export {
   SECTION_HEADER_BYTES,
   type SectionHeader,
   Tag,
+  setSafeUint64,
   tagName,
   ZERO_PAYLOAD_BYTES,
 } from './section.ts'
 export { StreamFault } from './stream-fault.ts'
-export { StreamWriter } from './writer.ts'
+export { type SectionPlan, StreamWriter } from './writer.ts'

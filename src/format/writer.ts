@@ -8,13 +8,11 @@
  */
 
 import type { Engine } from '../engine/index.ts'
-import { CHECKSUM_BYTES, Digest, storeChecksum } from './checksum.ts'
-import { encodeHeader, HEADER_BYTES, HEADER_CHECKSUM_OFFSET, type StreamHeader } from './header.ts'
+import { CHECKSUM_BYTES, storeChecksum } from './checksum.ts'
+import { encodeHeader, HEADER_BYTES, HEADER_CHECKSUM_OFFSET, PAGE_BYTES, type StreamHeader } from './header.ts'
 import {
   encodeSection,
   END_PAYLOAD_BYTES,
-  PAYLOAD_CHECKSUM_OFFSET,
-  SECTION_CHECKSUM_OFFSET,
   SECTION_HEADER_BYTES,
   SECTION_MANDATORY,
   setSafeUint64,
@@ -23,6 +21,7 @@ import {
 
 const SECTION_AT = 0
 const DIGEST_AT = 64
+const RESULT_AT = 80
 const HEADER_AT = 128
 const SCRATCH_BYTES = HEADER_AT + HEADER_BYTES
 
@@ -37,13 +36,26 @@ export interface SectionPlan {
   readonly first?: number
 }
 
+/** Runs of pages that become PAGES sections, back to back. */
+export interface GatherPlan {
+  readonly region: number
+  /** The region's memory. */
+  readonly memory: number
+  readonly memoryBytes: number
+  /** Pairs of u32: first page, pages; none longer than a frame. */
+  readonly runs: number
+  readonly runCount: number
+  /** Where the sections go, and for how many bytes there is room. */
+  readonly out: number
+  readonly outBytes: number
+}
+
 /** One stream being written; a pure state machine that holds 256 bytes of engine memory. */
 export class StreamWriter {
   readonly #engine: Engine
   readonly #header: Omit<StreamHeader, 'formatVersion'>
   readonly #scratch: number
   readonly #view: DataView
-  #digest: Digest | undefined
   #sequence = 0
   #payloadBytes = 0
 
@@ -61,29 +73,54 @@ export class StreamWriter {
     encodeHeader(this.#engine.bytes.subarray(at, at + HEADER_BYTES), this.#header)
     const checksum = at + HEADER_CHECKSUM_OFFSET
     storeChecksum(this.#engine, this.#header.checksum, at, HEADER_CHECKSUM_OFFSET, checksum)
-    this.#digest = new Digest(this.#engine, this.#header.checksum, this.#scratch + DIGEST_AT, checksum)
+    // The digest over the section headers starts from the stream header's checksum.
+    this.#engine.bytes.copyWithin(this.#scratch + DIGEST_AT, checksum, checksum + CHECKSUM_BYTES)
     return this.#copy(at, HEADER_BYTES)
   }
 
   /** The 40 bytes that go before the payload; checksums the payload where it lies. */
   section(plan: SectionPlan): Uint8Array {
     const at = this.#scratch + SECTION_AT
-    encodeSection(this.#view, {
-      tag: plan.tag,
-      flags: SECTION_MANDATORY,
-      sequence: this.#sequence++,
-      payloadBytes: plan.payloadBytes,
-      region: plan.region ?? 0,
-      first: plan.first ?? 0,
-    })
-    const { checksum } = this.#header
-    storeChecksum(this.#engine, checksum, plan.payload, plan.payloadBytes, at + PAYLOAD_CHECKSUM_OFFSET)
-    storeChecksum(this.#engine, checksum, at, SECTION_CHECKSUM_OFFSET, at + SECTION_CHECKSUM_OFFSET)
-    if (plan.tag !== Tag.END) {
-      this.#digest?.add(at + SECTION_CHECKSUM_OFFSET)
-      this.#payloadBytes += plan.payloadBytes
-    }
+    this.#encode(plan)
+    this.#seal(plan, at, 0)
     return this.#copy(at, SECTION_HEADER_BYTES)
+  }
+
+  /** Writes the whole section to `out`: header and a copy of the payload, made in one pass. Returns its bytes. */
+  sectionTo(out: number, plan: SectionPlan): number {
+    this.#encode(plan)
+    this.#engine.bytes.copyWithin(out, this.#scratch, this.#scratch + SECTION_HEADER_BYTES)
+    this.#seal(plan, out, out + SECTION_HEADER_BYTES)
+    return SECTION_HEADER_BYTES + plan.payloadBytes
+  }
+
+  /**
+   * Writes PAGES sections, header and pages, for the runs that fit; returns how many that are. The bytes
+   * written are {@link gatheredBytes}.
+   */
+  gather(plan: GatherPlan): number {
+    this.#encode({ tag: Tag.PAGES, payload: 0, payloadBytes: 0, region: plan.region })
+    const runs = this.#engine.kernels.sectionsGather(
+      this.#header.checksum,
+      this.#scratch + SECTION_AT,
+      plan.runs,
+      plan.runCount,
+      plan.memory,
+      plan.memoryBytes,
+      PAGE_BYTES,
+      plan.out,
+      plan.outBytes,
+      this.#scratch + DIGEST_AT,
+      this.#scratch + RESULT_AT,
+    )
+    this.#sequence += runs
+    this.#payloadBytes += this.gatheredBytes - runs * SECTION_HEADER_BYTES
+    return runs
+  }
+
+  /** Bytes that the last {@link gather} wrote. */
+  get gatheredBytes(): number {
+    return this.#view.getUint32(RESULT_AT, true)
   }
 
   /** The END section whole: totals and digest. */
@@ -91,7 +128,7 @@ export class StreamWriter {
     const at = this.#scratch + HEADER_AT
     setSafeUint64(this.#view, HEADER_AT, this.#sequence)
     setSafeUint64(this.#view, HEADER_AT + 8, this.#payloadBytes)
-    const digest = this.#digest?.pointer ?? at
+    const digest = this.#scratch + DIGEST_AT
     this.#engine.bytes.copyWithin(at + 16, digest, digest + CHECKSUM_BYTES)
     const section = this.section({ tag: Tag.END, payload: at, payloadBytes: END_PAYLOAD_BYTES })
     const whole = new Uint8Array(SECTION_HEADER_BYTES + END_PAYLOAD_BYTES)
@@ -103,6 +140,21 @@ export class StreamWriter {
   /** Gives the memory back; the writer is done. */
   dispose(): void {
     this.#engine.free(this.#scratch)
+  }
+
+  #encode({ tag, payloadBytes, region = 0, first = 0 }: SectionPlan): void {
+    const sequence = this.#sequence
+    encodeSection(this.#view, { tag, flags: SECTION_MANDATORY, sequence, payloadBytes, region, first })
+  }
+
+  /** Checksums a section whose header's fields stand at `header`; END is in no digest. */
+  #seal(plan: SectionPlan, header: number, copyTo: number): void {
+    const { tag, payload, payloadBytes } = plan
+    const digest = tag === Tag.END ? 0 : this.#scratch + DIGEST_AT
+    const { kernels } = this.#engine
+    kernels.sectionSeal(this.#header.checksum, header, payload, payloadBytes, copyTo, digest)
+    this.#sequence++
+    if (tag !== Tag.END) this.#payloadBytes += payloadBytes
   }
 
   #copy(at: number, byteLength: number): Uint8Array {
