@@ -86,7 +86,12 @@ export class PageCursor {
     twin.#page = this.#page
     twin.#sweepRegion = this.#sweepRegion
     twin.#sweepPage = this.#sweepPage
-    twin.#dry = { region: this.#region, page: this.#page, sweepPage: this.#sweepPage, regionsLeft: this.#regions.length }
+    twin.#dry = {
+      region: this.#region,
+      page: this.#page,
+      sweepPage: this.#sweepPage,
+      regionsLeft: this.#regions.length,
+    }
     return twin
   }
 

@@ -210,9 +210,7 @@ export class StreamReader {
   #takeSection(): void {
     const at = this.#scratch + SECTION_AT
     this.#verify(at, SECTION_CHECKSUM_OFFSET, at + SECTION_CHECKSUM_OFFSET, this.#kind, 'header checksum')
-    const section = decodeSection(
-      new DataView(this.#engine.bytes.buffer, this.#engine.bytes.byteOffset + at, SECTION_HEADER_BYTES),
-    )
+    const section = decodeSection(this.#view, SECTION_AT)
     this.#section = section
     this.#rules.admit(section)
     this.#handler.section?.(section, this.#phaseOffset)

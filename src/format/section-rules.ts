@@ -9,6 +9,7 @@ import { declaredRegions, MAX_MEMORY_BYTES, PageCoverage } from './coverage.ts'
 import { PAGE_BYTES, type StreamHeader } from './header.ts'
 import {
   END_PAYLOAD_BYTES,
+  isKnownTag,
   MAX_CONFIG_BYTES,
   MAX_PAYLOAD_BYTES,
   SECTION_MANDATORY,
@@ -50,7 +51,7 @@ export class SectionRules {
     if (payloadBytes > limit)
       throw new StreamFault('EMSGSIZE', `a payload of ${payloadBytes} bytes passes the limit of ${limit}`)
     if (tag === 0) throw new StreamFault('EPROTO', 'section tag 0 is never valid')
-    const known = Object.values(Tag).includes(tag as never)
+    const known = isKnownTag(tag)
     if (!known && (flags & SECTION_MANDATORY) !== 0)
       throw new StreamFault(
         'EOPNOTSUPP',

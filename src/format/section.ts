@@ -62,9 +62,16 @@ export interface SectionHeader {
   readonly first: number
 }
 
+const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Tag).map(([name, tag]) => [tag, name]))
+
+/** Whether this package knows the tag. */
+export function isKnownTag(tag: number): boolean {
+  return NAMES.has(tag)
+}
+
 /** The name of a tag, or `TAG 9` where it has none. */
 export function tagName(tag: number): string {
-  return Object.entries(Tag).find(([, value]) => value === tag)?.[0] ?? `TAG ${tag}`
+  return NAMES.get(tag) ?? `TAG ${tag}`
 }
 
 /** Writes all but the two checksums. */
@@ -77,15 +84,15 @@ export function encodeSection(dst: DataView, header: SectionHeader): void {
   setSafeUint64(dst, 16, header.first)
 }
 
-/** Reads a section header; `first` is NaN when it is no safe integer. */
-export function decodeSection(src: DataView): SectionHeader {
+/** Reads the section header at `at`; `first` is NaN when it is no safe integer. */
+export function decodeSection(src: DataView, at = 0): SectionHeader {
   return {
-    tag: src.getUint16(0, true),
-    flags: src.getUint16(2, true),
-    sequence: src.getUint32(4, true),
-    payloadBytes: src.getUint32(8, true),
-    region: src.getUint32(12, true),
-    first: getSafeUint64(src, 16),
+    tag: src.getUint16(at, true),
+    flags: src.getUint16(at + 2, true),
+    sequence: src.getUint32(at + 4, true),
+    payloadBytes: src.getUint32(at + 8, true),
+    region: src.getUint32(at + 12, true),
+    first: getSafeUint64(src, at + 16),
   }
 }
 

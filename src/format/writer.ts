@@ -9,7 +9,13 @@
 
 import type { Engine } from '../engine/index.ts'
 import { CHECKSUM_BYTES, storeChecksum } from './checksum.ts'
-import { encodeHeader, HEADER_BYTES, HEADER_CHECKSUM_OFFSET, PAGE_BYTES, type StreamHeader } from './header.ts'
+import {
+  encodeHeader,
+  HEADER_BYTES,
+  HEADER_CHECKSUM_OFFSET,
+  PAGE_BYTES,
+  type StreamHeader,
+} from './header.ts'
 import {
   encodeSection,
   END_PAYLOAD_BYTES,
@@ -100,7 +106,8 @@ export class StreamWriter {
    */
   gather(plan: GatherPlan): number {
     this.#encode({ tag: Tag.PAGES, payload: 0, payloadBytes: 0, region: plan.region })
-    const runs = this.#engine.kernels.sectionsGather(
+    const runs = shimGather(
+      this.#engine,
       this.#header.checksum,
       this.#scratch + SECTION_AT,
       plan.runs,
@@ -151,8 +158,7 @@ export class StreamWriter {
   #seal(plan: SectionPlan, header: number, copyTo: number): void {
     const { tag, payload, payloadBytes } = plan
     const digest = tag === Tag.END ? 0 : this.#scratch + DIGEST_AT
-    const { kernels } = this.#engine
-    kernels.sectionSeal(this.#header.checksum, header, payload, payloadBytes, copyTo, digest)
+    shimSeal(this.#engine, this.#header.checksum, header, payload, payloadBytes, copyTo, digest)
     this.#sequence++
     if (tag !== Tag.END) this.#payloadBytes += payloadBytes
   }
@@ -160,4 +166,59 @@ export class StreamWriter {
   #copy(at: number, byteLength: number): Uint8Array {
     return this.#engine.bytes.slice(at, at + byteLength)
   }
+}
+
+import { SECTION_CHECKSUM_OFFSET, PAYLOAD_CHECKSUM_OFFSET } from './section.ts'
+function shimSeal(
+  engine: Engine,
+  kind: any,
+  header: number,
+  payload: number,
+  payloadBytes: number,
+  copyTo: number,
+  digest: number,
+): void {
+  if (copyTo) {
+    engine.kernels.copy(copyTo, payload, payloadBytes)
+    payload = copyTo
+  }
+  storeChecksum(engine, kind, payload, payloadBytes, header + PAYLOAD_CHECKSUM_OFFSET)
+  storeChecksum(engine, kind, header, SECTION_CHECKSUM_OFFSET, header + SECTION_CHECKSUM_OFFSET)
+  if (digest) {
+    engine.bytes.copyWithin(digest + 8, header + 32, header + 40)
+    storeChecksum(engine, kind, digest, 16, digest)
+  }
+}
+function shimGather(
+  engine: Engine,
+  kind: any,
+  template: number,
+  runs: number,
+  runCount: number,
+  memory: number,
+  memoryBytes: number,
+  pageBytes: number,
+  out: number,
+  outBytes: number,
+  digest: number,
+  result: number,
+): number {
+  const v = new DataView(engine.bytes.buffer)
+  let n = 0,
+    at = 0
+  for (; n < runCount; n++) {
+    const first = v.getUint32(runs + 8 * n, true),
+      count = v.getUint32(runs + 8 * n + 4, true)
+    const bytes = Math.min(count * pageBytes, memoryBytes - first * pageBytes)
+    if (at + 40 + bytes > outBytes) break
+    const h = out + at
+    engine.bytes.copyWithin(h, template, template + 24)
+    v.setUint32(h + 4, v.getUint32(template + 4, true) + n, true)
+    v.setUint32(h + 8, bytes, true)
+    setSafeUint64(v, h + 16, first)
+    shimSeal(engine, kind, h, memory + first * pageBytes, bytes, h + 40, digest)
+    at += 40 + bytes
+  }
+  v.setUint32(result, at, true)
+  return n
 }

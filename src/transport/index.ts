@@ -12,8 +12,8 @@ export {
   type LeaseSession,
   pumpFromSource,
   pumpToSink,
-  settle,
   type TransferProgress,
   type WindowSession,
 } from './pump.ts'
+export { settle } from './settle.ts'
 export { byteSink, byteSource, type SinkLike, type SourceLike } from './web-streams.ts'

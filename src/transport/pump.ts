@@ -1,8 +1,9 @@
 /**
  * The pumps between a data session and a transport: leases out, windows in, no copy of their own.
  *
- * What a pump holds is bounded whatever the transport does: to a sink at most {@link TRANSFER_BYTES} of
- * leases, which stay where they lie until the sink took them; from a source one window.
+ * What a pump holds is bounded whatever the transport does: to a sink at most twice {@link TRANSFER_BYTES}
+ * of leases, those being written and those gathered meanwhile, which stay where they lie until the sink took
+ * them; from a source one window.
  *
  * @module
  */
@@ -11,8 +12,10 @@ import { type Awaitable, VfioError } from '../errors.ts'
 import type { ByteSink, ByteSource } from './byte-stream.ts'
 import { Interruption, isPromise } from './interruption.ts'
 import { LoopTurns } from './loop-turns.ts'
+import { OverlappedWrites } from './overlapped-writes.ts'
+import { settle } from './settle.ts'
 
-/** Most bytes in flight between a session and a transport. */
+/** Most bytes of one write to a transport. */
 export const TRANSFER_BYTES: number = 1024 * 1024
 
 /** Most leases of one write: what one `writev` takes on Linux (IOV_MAX). */
@@ -57,7 +60,7 @@ export interface TransferOptions {
 
 /**
  * Reads a saving session to its permanent end: several leases into one write, released oldest first once
- * the sink took them. Does not close the sink.
+ * the sink took them. While the sink takes one write, the next one's leases are gathered. Does not close the sink.
  *
  * When it is interrupted during a write it rejects at once; the leases of that write are released when the
  * sink lets go of them, so abort the sink.
@@ -72,13 +75,16 @@ export async function pumpToSink(
   options: TransferOptions = {},
 ): Promise<number> {
   const transfer = new Transfer('transfer from the device', session, POLLIN, options)
+  const writes = new OverlappedWrites(session, sink)
   let leases: Uint8Array[] = []
   try {
     for (let ended = false; !ended;) {
       await transfer.giveWay()
       let gathered = 0
       while (gathered < TRANSFER_BYTES && leases.length < TRANSFER_CHUNKS) {
-        const bytes = await transfer.attempt(() => session.lease(TRANSFER_BYTES - gathered), gathered > 0)
+        const mayWait = gathered === 0 && !writes.pending
+        const opened = transfer.attempt(() => session.lease(TRANSFER_BYTES - gathered), !mayWait)
+        const bytes = isPromise(opened) ? await opened : opened
         if (bytes === undefined) break
         if (bytes.length === 0) {
           ended = true
@@ -87,23 +93,18 @@ export async function pumpToSink(
         leases.push(bytes)
         gathered += bytes.length
       }
-      if (gathered === 0) continue
-      const written = leases
-      leases = []
-      // Nobody waits for the release when the pump was interrupted; a write that failed is over too.
-      const write = async (): Promise<void> => {
-        try {
-          await sink.write(written)
-        } finally {
-          for (let count = written.length; count > 0; count--) await session.release()
-        }
+      const written = writes.finish()
+      if (written !== undefined) transfer.advance(await transfer.wait(written))
+      if (gathered > 0) {
+        writes.start(leases, gathered)
+        leases = []
       }
-      await transfer.wait(write())
-      transfer.advance(gathered)
     }
+    const last = writes.finish()
+    if (last !== undefined) transfer.advance(await transfer.wait(last))
     return transfer.bytes
   } finally {
-    for (const _ of leases) await session.release()
+    writes.releaseUnwritten(leases.length)
     transfer.dispose()
   }
 }
@@ -140,15 +141,6 @@ export async function pumpFromSource(
     }
   } finally {
     transfer.dispose()
-  }
-}
-
-/** Runs a call whose failure changes nothing any more. */
-export async function settle(call: () => Awaitable<void>): Promise<void> {
-  try {
-    await call()
-  } catch {
-    // An earlier error is under way to the caller, and it is the one to report.
   }
 }
 

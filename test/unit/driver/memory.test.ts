@@ -203,7 +203,7 @@ describe('a session that ended holds no engine memory', () => {
     driver.memory.m.bytes.fill(1)
     const before = testEngine.allocatedBytes
     const session = (await device.setState(PRE_COPY)) as DataSession
-    for (let i = 0; i < 5; i++) session.lease(100_000)
+    for (let i = 0; i < 5; i++) session.lease(20)
     await device.reset()
     for (let i = 0; i < 5; i++) {
       expect(testEngine.allocatedBytes).toBeGreaterThan(before)
@@ -212,7 +212,7 @@ describe('a session that ended holds no engine memory', () => {
     expect(testEngine.allocatedBytes).toBe(before)
     expect(await codeOf(() => session.release())).toBe('EINVAL')
     const last = (await device.setState(PRE_COPY)) as DataSession
-    for (let i = 0; i < 5; i++) last.lease(100_000)
+    for (let i = 0; i < 5; i++) last.lease(20)
     await device.close()
     expect(testEngine.allocatedBytes).toBe(start)
     for (let i = 0; i < 5; i++) last.release()

@@ -102,7 +102,7 @@ const stuckSource = () => {
 }
 
 describe('pumpToSink', () => {
-  it('holds at most TRANSFER_BYTES of a 1 GiB stream while the sink sleeps', async () => {
+  it('holds at most one write and the next of a 1 GiB stream while the sink sleeps', async () => {
     const session = new CountingSession(1024 * MIB)
     let taken = 0
     const sink = sinkOf(async (chunks) => {
@@ -113,7 +113,7 @@ describe('pumpToSink', () => {
     })
     expect(await pumpToSink(session, sink)).toBe(1024 * MIB)
     expect(taken).toBe(1024 * MIB)
-    expect(session.mostOut).toBe(TRANSFER_BYTES)
+    expect(session.mostOut).toBe(2 * TRANSFER_BYTES)
     expect(session.released).toBe(1024 * MIB)
   })
 
@@ -144,7 +144,8 @@ describe('pumpToSink', () => {
     await pumpToSink(session, sink)
     expect(writes.reduce((total, count) => total + count, 0)).toBe(100)
     expect(writes[0]).toBe(3)
-    expect(session.waits).toBe(3)
+    // The third refusal came during a write: the pump waited for that.
+    expect(session.waits).toBe(2)
   })
 
   it('rejects with the error of the session when it ends during a write, and releases after the write', async () => {
