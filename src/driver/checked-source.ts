@@ -31,8 +31,8 @@ import { CURSOR_BYTES, FRAME_PAGES, PageCursor } from './page-runs.ts'
 import { SpanQueue } from './span-queue.ts'
 import { closingBytes, openingBytes, plannedPageBytes } from './stream-length.ts'
 
-/** Frames that sections are copied into; in PRE_COPY, all of them leased out is EAGAIN. */
-const FRAME_COUNT = 4
+/** Frames that sections are copied into, two writes of a transport; in PRE_COPY, all of them leased out is EAGAIN. */
+const FRAME_COUNT = 8
 /** Runs below this many pages go through a frame in STOP_COPY. */
 const LONG_RUN_PAGES = 4
 
@@ -88,7 +88,8 @@ export class CheckedSource implements SaveEnd {
     const frameBytes = align(
       Math.min(SECTION_HEADER_BYTES + FRAME_BYTES, pages * (SECTION_HEADER_BYTES + PAGE_BYTES)),
     )
-    const frameCount = options.running && pages > 0 ? FRAME_COUNT : 0
+    const frameCount =
+      options.running && pages > 0 ? Math.min(FRAME_COUNT, 1 + Math.ceil(pages / FRAME_PAGES)) : 0
     const fixed = align(WORK_BYTES + stateBytes) + align(configuration.length)
     this.#writer = new StreamWriter(engine, { ...options, opaque: false })
     try {

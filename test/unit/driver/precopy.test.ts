@@ -190,8 +190,8 @@ describe('precopyInfo', () => {
 })
 
 describe('leases', () => {
-  it('all four frames out is EAGAIN, and poll says so; a release brings the next', async () => {
-    const { driver, device } = await open({ m: { byteLength: 400 * PAGE } })
+  it('all frames out is EAGAIN, and poll says so; a release brings the next', async () => {
+    const { driver, device } = await open({ m: { byteLength: 800 * PAGE } })
     driver.memory.m!.bytes.fill(3)
     const session = (await device.setState(PRE_COPY)) as DataSession
     let leases = 0
@@ -201,8 +201,8 @@ describe('leases', () => {
         leases++
       }
     })
-    // Header, CONFIG header and payload, then four frames with a section each.
-    expect([code, leases]).toEqual(['EAGAIN', 3 + 4])
+    // Header, CONFIG header and payload, then eight frames with a section each.
+    expect([code, leases]).toEqual(['EAGAIN', 3 + 8])
     expect(session.poll()).toBe(0)
     const ready = session.ready(POLLIN)
     for (let i = 0; i < 4; i++) session.release()
