@@ -8,7 +8,7 @@
  */
 
 import type { Engine } from '../engine/index.ts'
-import { CHECKSUM_BYTES, storeChecksum } from './checksum.ts'
+import { CHECKSUM_BYTES, Digest, storeChecksum } from './checksum.ts'
 import {
   encodeHeader,
   HEADER_BYTES,
@@ -19,6 +19,8 @@ import {
 import {
   encodeSection,
   END_PAYLOAD_BYTES,
+  PAYLOAD_CHECKSUM_OFFSET,
+  SECTION_CHECKSUM_OFFSET,
   SECTION_HEADER_BYTES,
   SECTION_MANDATORY,
   setSafeUint64,
@@ -27,7 +29,6 @@ import {
 
 const SECTION_AT = 0
 const DIGEST_AT = 64
-const RESULT_AT = 80
 const HEADER_AT = 128
 const SCRATCH_BYTES = HEADER_AT + HEADER_BYTES
 
@@ -62,8 +63,10 @@ export class StreamWriter {
   readonly #header: Omit<StreamHeader, 'formatVersion'>
   readonly #scratch: number
   readonly #view: DataView
+  #digest: Digest | undefined
   #sequence = 0
   #payloadBytes = 0
+  #gatheredBytes = 0
 
   /** Takes 256 bytes from the engine: ENOMEM when it has none. */
   constructor(engine: Engine, header: Omit<StreamHeader, 'formatVersion'>) {
@@ -79,8 +82,7 @@ export class StreamWriter {
     encodeHeader(this.#engine.bytes.subarray(at, at + HEADER_BYTES), this.#header)
     const checksum = at + HEADER_CHECKSUM_OFFSET
     storeChecksum(this.#engine, this.#header.checksum, at, HEADER_CHECKSUM_OFFSET, checksum)
-    // The digest over the section headers starts from the stream header's checksum.
-    this.#engine.bytes.copyWithin(this.#scratch + DIGEST_AT, checksum, checksum + CHECKSUM_BYTES)
+    this.#digest = new Digest(this.#engine, this.#header.checksum, this.#scratch + DIGEST_AT, checksum)
     return this.#copy(at, HEADER_BYTES)
   }
 
@@ -105,29 +107,23 @@ export class StreamWriter {
    * written are {@link gatheredBytes}.
    */
   gather(plan: GatherPlan): number {
-    this.#encode({ tag: Tag.PAGES, payload: 0, payloadBytes: 0, region: plan.region })
-    const runs = shimGather(
-      this.#engine,
-      this.#header.checksum,
-      this.#scratch + SECTION_AT,
-      plan.runs,
-      plan.runCount,
-      plan.memory,
-      plan.memoryBytes,
-      PAGE_BYTES,
-      plan.out,
-      plan.outBytes,
-      this.#scratch + DIGEST_AT,
-      this.#scratch + RESULT_AT,
-    )
-    this.#sequence += runs
-    this.#payloadBytes += this.gatheredBytes - runs * SECTION_HEADER_BYTES
-    return runs
+    const { region, memory, memoryBytes, runs, runCount, out, outBytes } = plan
+    const pairs = new DataView(this.#engine.bytes.buffer, this.#engine.bytes.byteOffset + runs, runCount * 8)
+    this.#gatheredBytes = 0
+    for (let run = 0; run < runCount; run++) {
+      const first = pairs.getUint32(run * 8, true)
+      const from = first * PAGE_BYTES
+      const payloadBytes = Math.min(pairs.getUint32(run * 8 + 4, true) * PAGE_BYTES, memoryBytes - from)
+      if (this.#gatheredBytes + SECTION_HEADER_BYTES + payloadBytes > outBytes) return run
+      const section = { tag: Tag.PAGES, payload: memory + from, payloadBytes, region, first }
+      this.#gatheredBytes += this.sectionTo(out + this.#gatheredBytes, section)
+    }
+    return runCount
   }
 
   /** Bytes that the last {@link gather} wrote. */
   get gatheredBytes(): number {
-    return this.#view.getUint32(RESULT_AT, true)
+    return this.#gatheredBytes
   }
 
   /** The END section whole: totals and digest. */
@@ -154,71 +150,21 @@ export class StreamWriter {
     encodeSection(this.#view, { tag, flags: SECTION_MANDATORY, sequence, payloadBytes, region, first })
   }
 
-  /** Checksums a section whose header's fields stand at `header`; END is in no digest. */
-  #seal(plan: SectionPlan, header: number, copyTo: number): void {
-    const { tag, payload, payloadBytes } = plan
-    const digest = tag === Tag.END ? 0 : this.#scratch + DIGEST_AT
-    shimSeal(this.#engine, this.#header.checksum, header, payload, payloadBytes, copyTo, digest)
+  /** Checksums a section whose header's fields stand at `header`, and copies its payload unless `copyTo` is 0. */
+  #seal({ tag, payload, payloadBytes }: SectionPlan, header: number, copyTo: number): void {
+    const { checksum } = this.#header
+    const engine = this.#engine
+    if (copyTo !== 0) engine.kernels.copy(copyTo, payload, payloadBytes)
+    storeChecksum(engine, checksum, copyTo || payload, payloadBytes, header + PAYLOAD_CHECKSUM_OFFSET)
+    storeChecksum(engine, checksum, header, SECTION_CHECKSUM_OFFSET, header + SECTION_CHECKSUM_OFFSET)
     this.#sequence++
-    if (tag !== Tag.END) this.#payloadBytes += payloadBytes
+    // END holds the digest, so it is in none.
+    if (tag === Tag.END) return
+    this.#digest?.add(header + SECTION_CHECKSUM_OFFSET)
+    this.#payloadBytes += payloadBytes
   }
 
   #copy(at: number, byteLength: number): Uint8Array {
     return this.#engine.bytes.slice(at, at + byteLength)
   }
-}
-
-import { SECTION_CHECKSUM_OFFSET, PAYLOAD_CHECKSUM_OFFSET } from './section.ts'
-function shimSeal(
-  engine: Engine,
-  kind: any,
-  header: number,
-  payload: number,
-  payloadBytes: number,
-  copyTo: number,
-  digest: number,
-): void {
-  if (copyTo) {
-    engine.kernels.copy(copyTo, payload, payloadBytes)
-    payload = copyTo
-  }
-  storeChecksum(engine, kind, payload, payloadBytes, header + PAYLOAD_CHECKSUM_OFFSET)
-  storeChecksum(engine, kind, header, SECTION_CHECKSUM_OFFSET, header + SECTION_CHECKSUM_OFFSET)
-  if (digest) {
-    engine.bytes.copyWithin(digest + 8, header + 32, header + 40)
-    storeChecksum(engine, kind, digest, 16, digest)
-  }
-}
-function shimGather(
-  engine: Engine,
-  kind: any,
-  template: number,
-  runs: number,
-  runCount: number,
-  memory: number,
-  memoryBytes: number,
-  pageBytes: number,
-  out: number,
-  outBytes: number,
-  digest: number,
-  result: number,
-): number {
-  const v = new DataView(engine.bytes.buffer)
-  let n = 0,
-    at = 0
-  for (; n < runCount; n++) {
-    const first = v.getUint32(runs + 8 * n, true),
-      count = v.getUint32(runs + 8 * n + 4, true)
-    const bytes = Math.min(count * pageBytes, memoryBytes - first * pageBytes)
-    if (at + 40 + bytes > outBytes) break
-    const h = out + at
-    engine.bytes.copyWithin(h, template, template + 24)
-    v.setUint32(h + 4, v.getUint32(template + 4, true) + n, true)
-    v.setUint32(h + 8, bytes, true)
-    setSafeUint64(v, h + 16, first)
-    shimSeal(engine, kind, h, memory + first * pageBytes, bytes, h + 40, digest)
-    at += 40 + bytes
-  }
-  v.setUint32(result, at, true)
-  return n
 }
