@@ -26,6 +26,7 @@ const cases = await runRounds(opened.cases, {
   only,
   step,
 })
+await opened.close?.()
 const { title, notes, targets } = opened
 const figures = new Figures(cases)
 await send({ result: { name, title, notes, cases, targets: checkTargets(targets, figures) } })

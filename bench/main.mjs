@@ -14,6 +14,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { groups } from './groups/index.mjs'
 import { compareRuns, formatComparison } from './harness/compare.mjs'
 import { environment } from './harness/environment.mjs'
+import { plotThroughput } from './harness/plot.mjs'
 import { publish } from './harness/publish.mjs'
 import { markdown } from './harness/report.mjs'
 import { wanted } from './harness/rounds.mjs'
@@ -67,12 +68,24 @@ mkdirSync(results, { recursive: true })
 const report = markdown(run)
 writeFileSync(`${results}latest.json`, `${JSON.stringify(run)}\n`)
 writeFileSync(`${results}latest.md`, `${report}\n`)
+const plot = plotOf(run)
+if (plot !== undefined) writeFileSync(`${results}latest.svg`, plot)
 console.log(`${report}\n`)
 if (before !== undefined) console.log(`${formatComparison(compareRuns(before, run))}\n`)
 if (program.opts().publish === true)
-  for (const path of await publish(run, results)) console.log(`wrote ${path}`)
+  for (const path of await publish(run, plot, results)) console.log(`wrote ${path}`)
 const missed = run.groups.flatMap(({ targets }) => targets).filter(({ met }) => met === false)
 if (program.opts().assert === true && missed.length > 0) process.exitCode = 1
+
+/** The plot of a run; undefined when it did not measure all that the plot shows. */
+function plotOf({ date, environment: at, groups: ran }) {
+  const group = ran.find(({ name }) => name === 'throughput')
+  if (group === undefined || (only.length > 0 && !wanted('throughput', only))) return undefined
+  return plotThroughput(
+    group,
+    `${date.slice(0, 10)}, ${at.cpu}, Node ${at.node}. Higher is better; numbers are multiples of Buffer.copy at that size.`,
+  )
+}
 
 /** Groups by name, or with cases of that name; exits 2 with the names there are when one fits nothing. */
 async function chooseGroups(prefixes) {

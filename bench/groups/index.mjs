@@ -6,8 +6,14 @@
 export const groups = {
   copy: { seconds: 5, load: () => import('./copy.mjs') },
   checksum: { seconds: 20, load: () => import('./checksum.mjs') },
+  throughput: { seconds: 40, load: () => import('./throughput.mjs') },
   fused: { seconds: 10, load: () => import('./fused.mjs') },
+  pages: { seconds: 10, load: () => import('./pages.mjs') },
   serialise: { seconds: 15, load: () => import('./serialise.mjs') },
   save: { seconds: 60, load: () => import('./save.mjs') },
   restore: { seconds: 30, load: () => import('./restore.mjs') },
+  both: { seconds: 40, load: () => import('./both.mjs') },
+  'small-devices': { seconds: 60, load: () => import('./small-devices.mjs') },
+  scaling: { seconds: 40, load: () => import('./scaling.mjs') },
+  'wasm-size': { seconds: 1, load: () => import('./wasm-size.mjs') },
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { DeviceState } from 'stopcopy'
-import { CALL_BYTES, openBulk, recordStream } from '../data/bulk-device.mjs'
+import { CALL_BYTES, openBulk, recordStream, samePieces } from '../data/bulk-device.mjs'
 import { fastestHash } from '../data/rivals.mjs'
 import { formatBytes, GIB, MIB, touchedBuffer } from '../data/touched.mjs'
 import { atLeast } from '../harness/targets.mjs'
@@ -19,8 +19,6 @@ export async function open({ quick }) {
   const size = quick ? GIB / 8 : GIB
   const source = await openBulk(size)
   const stream = await recordStream(source.device)
-  const expected = checksumOf(source.memory)
-  await source.device.close()
   // No seed: power-on content is zero, so that entering RESUMING does not fill memory with noise first.
   const { device, memory } = await openBulk(size, { seed: undefined })
   const [from, to] = [touchedBuffer(size), touchedBuffer(size)]
@@ -32,7 +30,7 @@ export async function open({ quick }) {
     once: async () => put(session),
     async after() {
       await device.setState(DeviceState.STOP)
-      if (checksumOf(memory) !== expected) throw new Error('the restored memory differs from the saved')
+      samePieces(source.memory, memory)
       await device.setState(DeviceState.RUNNING)
       session.close()
     },
@@ -41,7 +39,7 @@ export async function open({ quick }) {
     title: `Restore of ${formatBytes(size)}`,
     notes: [
       `M2: one Buffer.copy of ${formatBytes(size)} between two touched buffers.`,
-      `Timed: from the open session to the last byte committed and verified. Entering RESUMING puts the memory that a round before filled back to power-on content (zero), which a fresh destination need not; it is shown by itself. After every restore the memory's hash is compared with the source's, outside the time.`,
+      `Timed: from the open session to the last byte committed and verified. Entering RESUMING puts the memory that a round before filled back to power-on content (zero), which a fresh destination need not; it is shown by itself. After every restore one MiB in eight of the memory is compared with the source's, another one each time.`,
     ],
     cases: [
       { name: 'M2', bytes: size, once: async () => void from.copy(to) },
@@ -93,15 +91,4 @@ function writeAll(stream) {
   return (session) => {
     for (let at = 0; at < stream.length; at += CALL_BYTES) session.write(stream.subarray(at, at + CALL_BYTES))
   }
-}
-
-/** One number for all of a device's memory. */
-function checksumOf(memory) {
-  const piece = Buffer.alloc(MIB)
-  let sum = 0n
-  for (let at = 0; at < memory.byteLength; at += MIB) {
-    memory.read(at, piece)
-    sum = BigInt.asUintN(64, sum * 31n + fastestHash(piece))
-  }
-  return sum
 }

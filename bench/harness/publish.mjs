@@ -13,10 +13,11 @@ const [BEGIN, END] = ['<!-- results: written by npm run bench -- --publish -->',
 
 /**
  * @param {object} run
+ * @param {string | undefined} plot SVG, where the run has it
  * @param {string} results folder, with a slash at its end
  * @returns {Promise<string[]>} the files it wrote
  */
-export async function publish(run, results) {
+export async function publish(run, plot, results) {
   const cpu = run.environment.cpu
     .replaceAll(/\((R|TM)\)|\bCPU\b|@.*/g, '')
     .trim()
@@ -24,11 +25,13 @@ export async function publish(run, results) {
     .toLowerCase()
   const json = `${results}${run.date.slice(0, 10)}-${cpu}.json`
   writeFileSync(json, `${JSON.stringify(run)}\n`)
+  const svg = `${results}throughput.svg`
+  if (plot !== undefined) writeFileSync(svg, plot)
   const text = readFileSync(README, 'utf8')
   const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)]
   if (from < 0 || to < from)
     throw new Error(`Cannot publish: ${README} has no "${BEGIN}" before "${END}", add them`)
   const whole = `${text.slice(0, from + BEGIN.length)}\n\n${markdown(run, 3)}\n\n${text.slice(to)}`
   writeFileSync(README, await format(whole, { parser: 'markdown', proseWrap: 'preserve' }))
-  return [json, README]
+  return plot === undefined ? [json, README] : [json, svg, README]
 }

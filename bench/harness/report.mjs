@@ -19,7 +19,9 @@ export function markdown(run, level = 2) {
       `${heading} ${group.title}`,
       ...group.notes,
       caseTable(group.cases),
-      ...(group.tables ?? []).map(({ header, rows }) => table(header, rows)),
+      ...group.cases.flatMap((each) =>
+        each.table === undefined ? [] : [table(each.table.header, each.table.rows)],
+      ),
     ]),
   ]
     .filter((part) => part !== '')
@@ -46,8 +48,9 @@ export function targetTable(groups) {
 }
 
 function caseTable(cases) {
-  if (cases.length === 0) return ''
-  const rows = cases.map((each) => {
+  const timed = cases.filter(({ seconds, skipped }) => seconds !== undefined || skipped !== undefined)
+  if (timed.length === 0) return ''
+  const rows = timed.map((each) => {
     if (each.skipped !== undefined) return [each.name, each.skipped, '', '']
     const { median, low, high } = spread(figures(each))
     const reference = referenceOf(each, cases)

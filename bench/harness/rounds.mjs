@@ -8,7 +8,8 @@ import { timeLoop, timeOnce } from './measure.mjs'
 
 /**
  * A case has either `loop`, a synchronous function timed in a loop, or `once`, an asynchronous one timed by
- * the run, with `before` and `after` that no clock sees.
+ * the run, with `before` and `after` that no clock sees; or `measure`, which is called once after the rounds
+ * and brings figures of its own, such as bytes.
  *
  * @typedef {object} Case
  * @property {string} name
@@ -20,6 +21,7 @@ import { timeLoop, timeOnce } from './measure.mjs'
  * @property {() => Promise<void>} [once]
  * @property {() => unknown} [before]
  * @property {() => unknown} [after]
+ * @property {(step: (share: number) => void) => Promise<{ values: number[], table?: { header: string[], rows: string[][] } }>} [measure]
  */
 
 /** Whether a name was asked for: no list is all, else one of them is how it begins. */
@@ -34,17 +36,17 @@ export function wanted(name, only) {
  * @param {readonly Case[]} cases
  * @param {{ rounds: number, samples: number, sampleSeconds: number, only: readonly string[],
  *   step: (name: string, share: number) => void }} options
- * @returns {Promise<{ name: string, bytes?: number, operations?: number, against?: string,
- *   skipped?: string, seconds?: number[] }[]>}
+ * @returns {Promise<object[]>} name, bytes, operations, against and skipped of each case as they are, `seconds` of
+ *   every round or the `values` and `table` of its `measure`
  */
 export async function runRounds(cases, { rounds, samples, sampleSeconds, only, step }) {
   const chosen = new Set(
     cases.filter(({ name }) => wanted(name, only)).flatMap((each) => [each.name, each.against]),
   )
   const running = cases
-    .filter(({ name, skipped }) => chosen.has(name) && skipped === undefined)
+    .filter(({ name, skipped, measure }) => chosen.has(name) && skipped === undefined && !measure)
     .map((each) => ({ each, seconds: [], count: 1 }))
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 0; round <= rounds && running.length > 0; round++) {
     globalThis.gc?.()
     for (const [index, timed] of running.entries()) {
       const { each } = timed
@@ -62,10 +64,12 @@ export async function runRounds(cases, { rounds, samples, sampleSeconds, only, s
       if (round > 0) timed.seconds.push(seconds)
     }
   }
-  return cases
-    .filter(({ name }) => chosen.has(name))
-    .map(({ name, bytes, operations, against, skipped }) => {
-      const seconds = running.find(({ each }) => each.name === name)?.seconds
-      return { name, bytes, operations, against, skipped, seconds }
-    })
+  const results = []
+  for (const { name, bytes, operations, against, skipped, measure } of cases) {
+    if (!chosen.has(name)) continue
+    const seconds = running.find(({ each }) => each.name === name)?.seconds
+    const measured = skipped === undefined ? await measure?.((share) => step(name, share)) : undefined
+    results.push({ name, bytes, operations, against, skipped, seconds, ...measured })
+  }
+  return results
 }

@@ -45,8 +45,7 @@ export class Figures {
   /** The same against the fastest of several rivals. */
   ratioToBest(mine, others) {
     const all = others.map((other) => this.ratio(mine, other))
-    if (all.includes(undefined)) return undefined
-    return all.reduce((least, each) => (spread(each).median < spread(least).median ? each : least))
+    return leastOf(all)
   }
 
   /** Seconds of one operation, one value of each round; undefined when the case did not run. */
@@ -55,10 +54,21 @@ export class Figures {
     return found?.seconds.map((seconds) => seconds / (found.operations ?? 1))
   }
 
+  /** What a case without rounds measured; undefined when it did not run. */
+  values(name) {
+    return this.#cases.find((each) => each.name === name)?.values
+  }
+
   #find(name) {
     const found = this.#cases.find((each) => each.name === name)
     return found?.seconds === undefined ? undefined : found
   }
+}
+
+/** Of several figures that of the lowest median; undefined when one is. */
+export function leastOf(all) {
+  if (all.includes(undefined)) return undefined
+  return all.reduce((least, each) => (spread(each).median < spread(least).median ? each : least))
 }
 
 /**
