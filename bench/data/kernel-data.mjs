@@ -18,7 +18,6 @@ export async function openKernelData(byteLength) {
   const [from, to] = [touchedBuffer(byteLength), touchedBuffer(byteLength)]
   const out = engine.allocate(16)
   const staging = engine.allocate(STAGING_BYTES, 4096)
-  const streams = typeof kernels.xxh3Start === 'function'
   // Generous: what the state really takes is the kernels' own number.
   const state = engine.allocate(4 * KIB, 64)
   /** Calls `take` with pieces of `data` copied to the staging block. */
@@ -37,14 +36,12 @@ export async function openKernelData(byteLength) {
     from,
     to,
     /** XXH3-64 and CRC-32C of a JS buffer, through the staging block. */
-    xxh3Staged: streams
-      ? (data) => {
-          kernels.xxh3Start(state)
-          stage(data, (at, length) => kernels.xxh3Update(state, at, length))
-          kernels.xxh3Digest(state, out)
-        }
-      : undefined,
-    crc32cStaged(data) {
+    xxh3Staged: (data) => {
+      kernels.xxh3Start(state)
+      stage(data, (at, length) => kernels.xxh3Update(state, at, length))
+      kernels.xxh3Digest(state, out)
+    },
+    crc32cStaged: (data) => {
       let sum = 0
       stage(data, (at, length) => (sum = kernels.crc32c(at, length, sum)))
       return sum

@@ -9,6 +9,7 @@ export const groups = {
   throughput: { seconds: 40, load: () => import('./throughput.mjs') },
   fused: { seconds: 10, load: () => import('./fused.mjs') },
   pages: { seconds: 10, load: () => import('./pages.mjs') },
+  registers: { seconds: 20, load: () => import('./registers.mjs') },
   serialise: { seconds: 15, load: () => import('./serialise.mjs') },
   save: { seconds: 60, load: () => import('./save.mjs') },
   restore: { seconds: 30, load: () => import('./restore.mjs') },

@@ -10,7 +10,7 @@
 import { panels, reference } from '../groups/throughput.mjs'
 import { spread } from './statistics.mjs'
 
-const PANEL = { width: 312, height: 300, gap: 8 }
+const PANEL = { width: 312, height: 340, gap: 8 }
 const PLOT = { left: 40, right: 300, top: 34, bottom: 210 }
 /** GB/s at the bottom and the top of the logarithmic axis. */
 const RANGE = [0.25, 128]
@@ -56,7 +56,7 @@ function drawPanel({ title, ways }, cases) {
     return `<polyline points="${path}" fill="none" stroke="${colour}"${dash}/>`
   })
   const legend = lines.toReversed().map(({ way, colour }, index) => {
-    const [at, line] = [PLOT.left + (index % 2) * 140, PLOT.bottom + 36 + Math.floor(index / 2) * 16]
+    const [at, line] = [PLOT.left, PLOT.bottom + 36 + index * 15]
     const name = way === mine ? `stopcopy ${way}` : way
     return `<rect x="${at}" y="${line - 8}" width="10" height="4" fill="${colour}"/><text x="${at + 15}" y="${line}">${escape(name)}</text>`
   })
@@ -71,10 +71,7 @@ function drawPanel({ title, ways }, cases) {
 }
 
 function axes(sizes) {
-  const rates = Array.from(
-    { length: Math.log2(RANGE[1] / RANGE[0]) / 1 + 1 },
-    (_, step) => RANGE[0] * 2 ** step,
-  )
+  const rates = Array.from({ length: Math.log2(RANGE[1] / RANGE[0]) + 1 }, (_, step) => RANGE[0] * 2 ** step)
   const rows = rates.map((rate, step) => {
     const label =
       step % 2 === 0 ? `<text x="${PLOT.left - 5}" y="${y(rate) + 4}" text-anchor="end">${rate}</text>` : ''

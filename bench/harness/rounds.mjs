@@ -24,6 +24,11 @@ import { timeLoop, timeOnce } from './measure.mjs'
  * @property {(step: (share: number) => void) => Promise<{ values: number[], table?: { header: string[], rows: string[][] } }>} [measure]
  */
 
+/**
+ * @typedef {Pick<Case, 'name' | 'bytes' | 'operations' | 'against' | 'skipped'> & { seconds?: number[],
+ *   values?: number[], table?: { header: string[], rows: string[][] } }} Result
+ */
+
 /** Whether a name was asked for: no list is all, else one of them is how it begins. */
 export function wanted(name, only) {
   return only.length === 0 || only.some((prefix) => name.startsWith(prefix))
@@ -36,7 +41,7 @@ export function wanted(name, only) {
  * @param {readonly Case[]} cases
  * @param {{ rounds: number, samples: number, sampleSeconds: number, only: readonly string[],
  *   step: (name: string, share: number) => void }} options
- * @returns {Promise<object[]>} name, bytes, operations, against and skipped of each case as they are, `seconds` of
+ * @returns {Promise<Result[]>} name, bytes, operations, against and skipped of each case as they are, `seconds` of
  *   every round or the `values` and `table` of its `measure`
  */
 export async function runRounds(cases, { rounds, samples, sampleSeconds, only, step }) {

@@ -11,7 +11,8 @@ import { ratios, spread } from './statistics.mjs'
  * @property {number} asked
  * @property {'at least' | 'under'} sense
  * @property {string} unit
- * @property {(figures: Figures) => number[]} of one value of each round; a figure of no round is one value
+ * @property {(figures: Figures) => number[] | undefined} of one value of each round; a figure of no round is
+ *   one value, that of a case that did not run undefined
  */
 
 /**
