@@ -19,7 +19,7 @@ import { publish } from './harness/publish.mjs'
 import { markdown } from './harness/report.mjs'
 import { wanted } from './harness/rounds.mjs'
 
-const results = fileURLToPath(new URL('results/', import.meta.url))
+const RESULTS = fileURLToPath(new URL('results', import.meta.url))
 
 const program = new Command('npm run bench --')
   .description('Measures stopcopy beside its rivals. Build first; npm run bench does.')
@@ -32,13 +32,18 @@ const program = new Command('npm run bench --')
   )
   .option('--rounds <count>', 'rounds of every group', wholeNumber)
   .option('--compare <file>', 'say what changed since the run in this JSON file')
+  .option('--output <folder>', 'where latest.json, latest.md and latest.svg go', RESULTS)
   .option('--assert', 'exit 1 when a target is missed')
   .option('--publish', 'keep the run: results/<date>-<cpu>.json, throughput.svg and the tables of README.md')
   .addHelpText('after', `\nGroups: ${Object.keys(groups).join(', ')}`)
   .exitOverride(({ code, exitCode }) => process.exit(code.startsWith('commander.help') ? exitCode : 2))
   .parse()
-const { quick = false, only, compare, rounds } = program.opts()
+const { quick = false, only, compare, rounds, output } = program.opts()
 
+if (program.opts().publish === true && (quick || only.length > 0)) {
+  console.error('Cannot publish: a quick run or a part of one is no result, leave --quick and --only out')
+  process.exit(2)
+}
 const chosen = await chooseGroups(only)
 const before = compare === undefined ? undefined : readRun(compare)
 const run = { version: 1, date: new Date().toISOString(), quick, environment: environment(), groups: [] }
@@ -53,27 +58,33 @@ bar.start(
   0,
   { group: '', label: '' },
 )
-let passed = 0
-for (const { name, cases } of chosen) {
-  const { seconds } = groups[name]
-  if (!process.stderr.isTTY) console.error(`${name} ...`)
-  const step = ({ label, share }) => bar.update(passed + share * seconds, { group: name, label })
-  run.groups.push(await runGroup({ name, quick, only: cases, rounds }, step))
-  passed += seconds
+try {
+  let passed = 0
+  for (const { name, cases } of chosen) {
+    const { seconds } = groups[name]
+    if (!process.stderr.isTTY) console.error(`${name} ...`)
+    const step = ({ label, share }) => bar.update(passed + share * seconds, { group: name, label })
+    run.groups.push(await runGroup({ name, quick, only: cases, rounds }, step))
+    passed += seconds
+  }
+} catch (error) {
+  // Gives the cursor back.
+  bar.stop()
+  console.error(error.message)
+  process.exit(1)
 }
-bar.update(passed, { group: 'done', label: '' })
 bar.stop()
 
-mkdirSync(results, { recursive: true })
+mkdirSync(output, { recursive: true })
 const report = markdown(run)
-writeFileSync(`${results}latest.json`, `${JSON.stringify(run)}\n`)
-writeFileSync(`${results}latest.md`, `${report}\n`)
+writeFileSync(`${output}/latest.json`, `${JSON.stringify(run)}\n`)
+writeFileSync(`${output}/latest.md`, `${report}\n`)
 const plot = plotOf(run)
-if (plot !== undefined) writeFileSync(`${results}latest.svg`, plot)
+if (plot !== undefined) writeFileSync(`${output}/latest.svg`, plot)
 console.log(`${report}\n`)
 if (before !== undefined) console.log(`${formatComparison(compareRuns(before, run))}\n`)
 if (program.opts().publish === true)
-  for (const path of await publish(run, plot, results)) console.log(`wrote ${path}`)
+  for (const path of await publish(run, plot, RESULTS)) console.log(`wrote ${path}`)
 const missed = run.groups.flatMap(({ targets }) => targets).filter(({ met }) => met === false)
 if (program.opts().assert === true && missed.length > 0) process.exitCode = 1
 

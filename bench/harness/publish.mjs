@@ -14,7 +14,7 @@ const [BEGIN, END] = ['<!-- results: written by npm run bench -- --publish -->',
 /**
  * @param {object} run
  * @param {string | undefined} plot SVG, where the run has it
- * @param {string} results folder, with a slash at its end
+ * @param {string} results folder
  * @returns {Promise<string[]>} the files it wrote
  */
 export async function publish(run, plot, results) {
@@ -23,9 +23,9 @@ export async function publish(run, plot, results) {
     .trim()
     .replaceAll(/[^a-zA-Z0-9]+/g, '-')
     .toLowerCase()
-  const json = `${results}${run.date.slice(0, 10)}-${cpu}.json`
+  const json = `${results}/${run.date.slice(0, 10)}-${cpu}.json`
   writeFileSync(json, `${JSON.stringify(run)}\n`)
-  const svg = `${results}throughput.svg`
+  const svg = `${results}/throughput.svg`
   if (plot !== undefined) writeFileSync(svg, plot)
   const text = readFileSync(README, 'utf8')
   const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)]

@@ -1,12 +1,16 @@
 /** `npm run bench --` as a command: what it refuses and what it writes. */
 
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
 import { panels, reference } from '../../bench/groups/throughput.mjs'
 import { plotThroughput } from '../../bench/harness/plot.mjs'
 
 const root = new URL('../..', import.meta.url).pathname
+const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 
 function bench(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
@@ -29,17 +33,18 @@ describe('npm run bench', () => {
     ['--rounds', '0'],
     ['--compare', 'no-such-file.json'],
     ['--compare', 'package.json'],
+    ['--publish', '--quick'],
   ])('refuses %s %s as wrong usage', async (...words) => {
     const { code, stdout } = await bench(...words)
     expect([code, stdout]).toEqual([2, ''])
   })
 
-  it('prints targets and tables, and keeps the run beside the committed ones', async () => {
-    const { code, stdout } = await bench('--quick', '--only', 'wasm-size', '--assert')
+  it('prints targets and tables, and writes the run', async () => {
+    const { code, stdout } = await bench('--quick', '--only', 'wasm-size', '--assert', '--output', folder)
     expect(code).toBe(0)
     expect(stdout).toMatch(/\| WASM, simd \+ baseline, inlined \| under 80 KiB \| [\d.]+ KiB \| yes \|/)
     expect(stdout).toContain('**Quick run: smaller sizes and few rounds. Its figures are no results.**')
-    const run = JSON.parse(readFileSync(`${root}bench/results/latest.json`, 'utf8'))
+    const run = JSON.parse(readFileSync(join(folder, 'latest.json'), 'utf8'))
     expect(run).toMatchObject({ version: 1, quick: true, groups: [{ name: 'wasm-size' }] })
   })
 })

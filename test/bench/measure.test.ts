@@ -27,7 +27,7 @@ describe('timeLoop', () => {
     const { seconds, count } = timeLoop('count', () => runs++, { samples: 3, sampleSeconds: 0.001, count: 1 })
     expect(count).toBeGreaterThan(1)
     expect(runs).toBeGreaterThanOrEqual(3 * count)
-    expect(seconds * count).toBeGreaterThanOrEqual(0.0005)
+    expect(seconds).toBeGreaterThan(0)
   })
 
   it('throws as the function does', () => {
