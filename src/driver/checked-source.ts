@@ -18,23 +18,19 @@ import {
   FRAME_BYTES,
   PAGE_BYTES,
   SECTION_HEADER_BYTES,
-  type SectionPlan,
-  setSafeUint64,
   StreamWriter,
   Tag,
-  ZERO_PAYLOAD_BYTES,
 } from '../format/index.ts'
 import type { PrecopyInfo, SaveEnd } from '../session/session-end.ts'
 import { POLLIN, POLLRDNORM } from '../uapi/index.ts'
 import type { MemoryRegion } from './memory-region.ts'
 import { CURSOR_BYTES, FRAME_PAGES, PageCursor } from './page-runs.ts'
+import { PageSections } from './page-sections.ts'
 import { SpanQueue } from './span-queue.ts'
 import { closingBytes, openingBytes, plannedPageBytes } from './stream-length.ts'
 
 /** Frames that sections are copied into, two writes of a transport; in PRE_COPY, all of them leased out is EAGAIN. */
 const FRAME_COUNT = 8
-/** Runs below this many pages go through a frame in STOP_COPY. */
-const LONG_RUN_PAGES = 4
 
 /** What the source needs of its device. */
 export interface CheckedSourceOptions {
@@ -65,6 +61,7 @@ export class CheckedSource implements SaveEnd {
   readonly #freeFrames: number[]
   readonly #frameBytes: number
   readonly #cursor: PageCursor
+  readonly #sections: PageSections
   readonly #spans: SpanQueue = new SpanQueue((frame) => {
     this.#freeFrames.push(frame)
     this.#wake()
@@ -104,6 +101,10 @@ export class CheckedSource implements SaveEnd {
     this.#freeFrames = [...this.#frames]
     for (const region of regions) region.clearDirty()
     this.#cursor = new PageCursor(engine, regions, this.#block + CURSOR_AT)
+    this.#sections = new PageSections(engine, this.#writer, this.#cursor, {
+      regions,
+      zeroPayload: this.#block,
+    })
     engine.bytes.set(configuration, this.#block + align(WORK_BYTES + stateBytes))
   }
 
@@ -234,7 +235,7 @@ export class CheckedSource implements SaveEnd {
       const bytes = Math.min(FRAME_BYTES, this.#options.stateBytes - first)
       if (bytes > 0) {
         this.#stateSent += bytes
-        this.#section(Tag.STATE, this.#state + first, bytes, { first })
+        this.#section(Tag.STATE, this.#state + first, bytes, first)
         return true
       }
       this.#stage = 'done'
@@ -246,92 +247,20 @@ export class CheckedSource implements SaveEnd {
 
   /** Sends what is at the cursor's front: a frame of copied sections, or one section in place. */
   #pages(): void {
-    const cursor = this.#cursor
-    const { region: index, first, zero } = cursor
-    if (this.#running || (cursor.countUpTo(LONG_RUN_PAGES - 1) > 1 && this.#freeFrames.length > 0)) {
-      this.#frame()
+    const sections = this.#sections
+    if (this.#running || (sections.scattered && this.#freeFrames.length > 0)) {
+      const frame = this.#freeFrames.pop() as number
+      const used = sections.fill(frame, this.#frameBytes, this.#running)
+      this.#spans.push(this.#engine.bytes.subarray(frame, frame + used), frame)
       return
     }
-    if (zero) {
-      this.#spans.push(this.#writer.section(this.#zeroSection()))
-      // A copy: the next zero run is counted in the same place.
-      this.#spans.push(this.#engine.bytes.slice(this.#block, this.#block + ZERO_PAYLOAD_BYTES))
-      return
-    }
-    const { payload, payloadBytes } = this.#takePages()
-    this.#section(Tag.PAGES, payload, payloadBytes, { region: index, first })
+    const { header, payload } = sections.next()
+    this.#spans.push(header)
+    this.#spans.push(payload)
   }
 
-  /** Copies sections into a free frame until it is full, the pass changes or, in STOP_COPY, a long run comes. */
-  #frame(): void {
-    const cursor = this.#cursor
-    const frame = this.#freeFrames.pop() as number
-    const { initial } = cursor
-    const maxPages = this.#running ? FRAME_PAGES : LONG_RUN_PAGES - 1
-    let used = 0
-    while (cursor.fill() && cursor.initial === initial) {
-      const out = frame + used
-      const room = this.#frameBytes - used
-      const runCount = cursor.countUpTo(maxPages)
-      if (runCount > 0) {
-        const gathered = this.#gather(runCount, out, room)
-        used += this.#writer.gatheredBytes
-        if (gathered < runCount) break
-      } else if (cursor.zero) {
-        if (room < SECTION_HEADER_BYTES + ZERO_PAYLOAD_BYTES) break
-        used += this.#writer.sectionTo(out, this.#zeroSection())
-      } else {
-        if (!this.#running || room < SECTION_HEADER_BYTES + FRAME_BYTES) break
-        const { region, first } = cursor
-        used += this.#writer.sectionTo(out, { tag: Tag.PAGES, ...this.#takePages(), region, first })
-      }
-    }
-    this.#spans.push(this.#engine.bytes.subarray(frame, frame + used), frame)
-  }
-
-  /** Gathers the first of `runCount` runs at the cursor's front that fit; how many they are. */
-  #gather(runCount: number, out: number, outBytes: number): number {
-    const { region, runs } = this.#cursor
-    const { pointer, byteLength } = this.#options.regions[region] as MemoryRegion
-    const gathered = this.#writer.gather({
-      region,
-      memory: pointer,
-      memoryBytes: byteLength,
-      runs,
-      runCount,
-      out,
-      outBytes,
-    })
-    this.#cursor.drop(gathered)
-    return gathered
-  }
-
-  /** Takes the zero run at the cursor's front; its payload stands at the start of the block. */
-  #zeroSection(): SectionPlan {
-    const { region, first, count } = this.#cursor
-    this.#cursor.take(count)
-    const payload = this.#block
-    setSafeUint64(new DataView(this.#engine.bytes.buffer, this.#engine.bytes.byteOffset + payload), 0, count)
-    return { tag: Tag.ZERO, payload, payloadBytes: ZERO_PAYLOAD_BYTES, region, first }
-  }
-
-  /** Takes at most a frame of pages from the cursor's front. */
-  #takePages(): { payload: number; payloadBytes: number } {
-    const { region, first, count } = this.#cursor
-    const { pointer, byteLength } = this.#options.regions[region] as MemoryRegion
-    const pages = Math.min(count, FRAME_PAGES)
-    this.#cursor.take(pages)
-    const from = first * PAGE_BYTES
-    return { payload: pointer + from, payloadBytes: Math.min(pages * PAGE_BYTES, byteLength - from) }
-  }
-
-  #section(
-    tag: number,
-    payload: number,
-    payloadBytes: number,
-    place: { region?: number; first?: number } = {},
-  ): void {
-    this.#spans.push(this.#writer.section({ tag, payload, payloadBytes, ...place }))
+  #section(tag: number, payload: number, payloadBytes: number, first = 0): void {
+    this.#spans.push(this.#writer.section({ tag, payload, payloadBytes, first }))
     this.#spans.push(this.#engine.bytes.subarray(payload, payload + payloadBytes))
   }
 

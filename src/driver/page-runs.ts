@@ -241,6 +241,7 @@ export class PageCursor {
   /** Queues the runs at the start of `available` pages, a batch of them or a long zero run; how many pages. */
   #classify(region: MemoryRegion, first: number, available: number, mayExtend: boolean): number {
     const { kernels } = this.#engine
+    const limit = mayExtend ? Math.min(available, ZERO_RUN_PAGES) : 0
     let done = 0
     do {
       const pages = Math.min(available - done, BATCH_PAGES)
@@ -259,7 +260,7 @@ export class PageCursor {
       )
       done += pages
       if (at > 0 && done > pages) this.#join(at)
-    } while (mayExtend && done < available && this.#tail === 1 && this.zero && done < ZERO_RUN_PAGES)
+    } while (done < limit && this.#tail === 1 && this.zero)
     return done
   }
 

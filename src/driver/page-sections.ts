@@ -1,0 +1,124 @@
+/**
+ * Sections of the runs that a page cursor finds: in place, or copied into a frame.
+ *
+ * @module
+ */
+
+import type { Engine } from '../engine/index.ts'
+import {
+  FRAME_BYTES,
+  PAGE_BYTES,
+  SECTION_HEADER_BYTES,
+  type SectionPlan,
+  setSafeUint64,
+  type StreamWriter,
+  Tag,
+  ZERO_PAYLOAD_BYTES,
+} from '../format/index.ts'
+import type { MemoryRegion } from './memory-region.ts'
+import { FRAME_PAGES, type PageCursor } from './page-runs.ts'
+
+/** Runs below this many pages cost less to copy than to hand out one by one. */
+const LONG_RUN_PAGES = 4
+
+/** Where the sections come from. */
+export interface PageSectionsOptions {
+  readonly regions: readonly MemoryRegion[]
+  /** 8 bytes of engine memory for the payload of a zero run. */
+  readonly zeroPayload: number
+}
+
+/** Turns the runs of a cursor into sections of a writer. */
+export class PageSections {
+  readonly #engine: Engine
+  readonly #writer: StreamWriter
+  readonly #cursor: PageCursor
+  readonly #regions: readonly MemoryRegion[]
+  readonly #zeroPayload: number
+  readonly #zeroView: DataView
+
+  constructor(engine: Engine, writer: StreamWriter, cursor: PageCursor, options: PageSectionsOptions) {
+    this.#engine = engine
+    this.#writer = writer
+    this.#cursor = cursor
+    this.#regions = options.regions
+    this.#zeroPayload = options.zeroPayload
+    const { buffer, byteOffset } = engine.bytes
+    this.#zeroView = new DataView(buffer, byteOffset + options.zeroPayload, ZERO_PAYLOAD_BYTES)
+  }
+
+  /** Whether several short runs come next. */
+  get scattered(): boolean {
+    return this.#cursor.countUpTo(LONG_RUN_PAGES - 1) > 1
+  }
+
+  /** The next section, its pages where they lie. There must be a run at the cursor's front. */
+  next(): { header: Uint8Array; payload: Uint8Array } {
+    const { bytes } = this.#engine
+    if (this.#cursor.zero) {
+      const header = this.#writer.section(this.#zeroRun())
+      // A copy: the next zero run is counted in the same place.
+      return { header, payload: bytes.slice(this.#zeroPayload, this.#zeroPayload + ZERO_PAYLOAD_BYTES) }
+    }
+    const plan = this.#pages()
+    const header = this.#writer.section(plan)
+    return { header, payload: bytes.subarray(plan.payload, plan.payload + plan.payloadBytes) }
+  }
+
+  /**
+   * Copies sections into a frame until it is full, the first pass ends or, unless `all`, a long run comes.
+   *
+   * @returns the bytes of the frame that are used
+   */
+  fill(frame: number, frameBytes: number, all: boolean): number {
+    const cursor = this.#cursor
+    const { initial } = cursor
+    const maxPages = all ? FRAME_PAGES : LONG_RUN_PAGES - 1
+    let used = 0
+    while (cursor.fill() && cursor.initial === initial) {
+      const out = frame + used
+      const room = frameBytes - used
+      const runCount = cursor.countUpTo(maxPages)
+      if (runCount > 0) {
+        const gathered = this.#gather(runCount, out, room)
+        used += this.#writer.gatheredBytes
+        if (gathered < runCount) break
+      } else if (cursor.zero) {
+        if (room < SECTION_HEADER_BYTES + ZERO_PAYLOAD_BYTES) break
+        used += this.#writer.sectionTo(out, this.#zeroRun())
+      } else {
+        if (!all || room < SECTION_HEADER_BYTES + FRAME_BYTES) break
+        used += this.#writer.sectionTo(out, this.#pages())
+      }
+    }
+    return used
+  }
+
+  /** Gathers the first of `runCount` runs at the cursor's front that fit; how many they are. */
+  #gather(runCount: number, out: number, outBytes: number): number {
+    const { region, runs } = this.#cursor
+    const { pointer: memory, byteLength: memoryBytes } = this.#regions[region] as MemoryRegion
+    const gathered = this.#writer.gather({ region, memory, memoryBytes, runs, runCount, out, outBytes })
+    this.#cursor.drop(gathered)
+    return gathered
+  }
+
+  /** Takes the zero run at the cursor's front. */
+  #zeroRun(): SectionPlan {
+    const { region, first, count } = this.#cursor
+    this.#cursor.take(count)
+    setSafeUint64(this.#zeroView, 0, count)
+    return { tag: Tag.ZERO, payload: this.#zeroPayload, payloadBytes: ZERO_PAYLOAD_BYTES, region, first }
+  }
+
+  /** Takes at most a frame of pages from the cursor's front. */
+  #pages(): SectionPlan {
+    const { region, first, count } = this.#cursor
+    const { pointer, byteLength } = this.#regions[region] as MemoryRegion
+    const pages = Math.min(count, FRAME_PAGES)
+    this.#cursor.take(pages)
+    const from = first * PAGE_BYTES
+    const payloadBytes = Math.min(pages * PAGE_BYTES, byteLength - from)
+    return { tag: Tag.PAGES, payload: pointer + from, payloadBytes, region, first }
+  }
+}
