@@ -6,7 +6,7 @@
  */
 
 /** Raised when an export changes its meaning; the host refuses a module with another number. */
-export const ABI_VERSION: i32 = 1
+export const ABI_VERSION: i32 = 2
 
 /** 1 in the build whose kernels use 128-bit vectors. */
 export const SIMD_BUILD: i32 = i32(ASC_FEATURE_SIMD)
@@ -32,8 +32,11 @@ export const RUN_BYTES: i32 = 8
 /** Bit 31 of a run's count: its pages are all zero. */
 export const ZERO_RUN_FLAG: i32 = 1 << 31
 
-/** One op of a layout program; drawn in `src/engine/engine.ts`. */
-export const LAYOUT_OP_BYTES: i32 = 16
+/** Head of a group of a layout program; drawn in `src/engine/layout-rows.ts`. */
+export const LAYOUT_GROUP_BYTES: i32 = 24
 
-/** One check of a layout program; drawn in `src/engine/engine.ts`. */
+/** One op of a layout program; drawn in `src/engine/layout-rows.ts`. */
+export const LAYOUT_OP_BYTES: i32 = 32
+
+/** One check of a layout program; drawn in `src/engine/layout-rows.ts`. */
 export const LAYOUT_CHECK_BYTES: i32 = 40

@@ -1,139 +1,143 @@
 /**
  * Layout programs: what moves a device's registers between their live layout and the packed bytes of
- * a stream, and what checks the packed bytes. The host compiles them from a state schema; ops and
- * checks are drawn in `src/engine/engine.ts`.
+ * a stream, and what checks the packed bytes. The host compiles them from a state schema; groups, ops
+ * and checks are drawn in `src/engine/layout-rows.ts`.
  *
- * A program is checked as a whole before its first op runs.
+ * A program is checked as a whole before its first op runs. Records are then worked on in blocks that
+ * stay in the first-level cache: within a block op by op, so that an op's dispatch is paid per block.
  *
  * @module
  */
 
-import { EFAULT, EINVAL, LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from './abi'
+import { EFAULT, LAYOUT_CHECK_BYTES, LAYOUT_GROUP_BYTES, LAYOUT_OP_BYTES } from './abi'
 import { isOutside } from './bounds'
+import { findBadValue } from './layout-check'
+import { copyRecords, swapRecords } from './layout-move'
+import { Check, Group, Op } from './layout-rows'
+import { verifyProgram } from './layout-verify'
 
-/** Offsets of an op's fields. */
-const OP_LIVE: usize = 0
-const OP_PACKED: usize = 4
-const OP_BYTES: usize = 8
-const OP_RESERVED: usize = 12
+/** Live and packed bytes of a block of records; with both in a 48 KiB cache there is room for the rest. */
+const BLOCK_BYTES: u32 = 16384
 
-/** Offsets of a check's fields. */
-const CHECK_OFFSET: usize = 0
-const CHECK_WIDTH: usize = 4
-const CHECK_COUNT: usize = 8
-const CHECK_STRIDE: usize = 12
-const CHECK_KIND: usize = 16
-const CHECK_RESERVED: usize = 20
-const CHECK_MIN: usize = 24
-const CHECK_MAX: usize = 32
+/** What to do with a program. */
+type Job = u32
+const PACK: Job = 0
+const UNPACK: Job = 1
+const VALIDATE: Job = 2
 
-const KIND_UNSIGNED: u32 = 0
-const KIND_SIGNED: u32 = 1
-
-/** Live layout to packed bytes. Returns 0, EFAULT, or EINVAL (a reserved field is set). */
-export function layoutPack(program: usize, opCount: u32, packed: usize, live: usize): i32 {
-  return move(program, opCount, packed, OP_PACKED, live, OP_LIVE)
+/** Live layout to packed bytes. Returns 0 or what {@link verifyProgram} refuses. */
+export function layoutPack(program: usize, programBytes: u32, packed: usize, live: usize): i32 {
+  const refusal = verifyProgram(program, programBytes, packed, live, true, true)
+  return refusal != 0 ? refusal : run(program, programBytes, packed, live, PACK, 0)
 }
 
-/** Packed bytes to live layout. Returns 0, EFAULT, or EINVAL (a reserved field is set). */
-export function layoutUnpack(program: usize, opCount: u32, live: usize, packed: usize): i32 {
-  return move(program, opCount, live, OP_LIVE, packed, OP_PACKED)
+/**
+ * Packed bytes to live layout, each block checked before it moves. Returns 0, 1 when a check fails
+ * (then `out` holds which, see {@link layoutValidate}, and blocks before it have moved), or what
+ * {@link verifyProgram} refuses.
+ */
+export function layoutUnpack(program: usize, programBytes: u32, live: usize, packed: usize, out: usize): i32 {
+  if (isOutside(out, 8)) return EFAULT
+  const refusal = verifyProgram(program, programBytes, packed, live, true, false)
+  return refusal != 0 ? refusal : run(program, programBytes, packed, live, UNPACK, out)
 }
 
-/** Runs the ops in order; `dstField` and `srcField` say which offset of an op belongs to which base. */
-function move(program: usize, opCount: u32, dst: usize, dstField: usize, src: usize, srcField: usize): i32 {
-  const programBytes = (opCount as u64) * LAYOUT_OP_BYTES
-  if (isOutside(program, programBytes)) return EFAULT
-  let op = program
-  for (let n: u32 = 0; n < opCount; n++) {
-    const to = (dst as u64) + (load<u32>(op + dstField) as u64)
-    const from = (src as u64) + (load<u32>(op + srcField) as u64)
-    const bytes = load<u32>(op, OP_BYTES) as u64
-    if (isOutside(to, bytes) || isOutside(from, bytes)) return EFAULT
-    // An op that rewrote the program would undo this check.
-    if (to < (program as u64) + programBytes && to + bytes > (program as u64)) return EFAULT
-    if (load<u32>(op, OP_RESERVED) != 0) return EINVAL
-    op += LAYOUT_OP_BYTES
-  }
-  // SAFETY: every op is inside the memory, and none writes the program.
-  op = program
-  for (let n: u32 = 0; n < opCount; n++) {
-    moveBytes(dst + load<u32>(op + dstField), src + load<u32>(op + srcField), load<u32>(op, OP_BYTES))
-    op += LAYOUT_OP_BYTES
+/**
+ * Checks packed bytes. Returns 0, or 1 with two u32 at `out`: the number of the check in the program
+ * and the packed offset of the first value in its block that it refuses; or what {@link verifyProgram}
+ * refuses.
+ */
+export function layoutValidate(program: usize, programBytes: u32, packed: usize, out: usize): i32 {
+  if (isOutside(out, 8)) return EFAULT
+  const refusal = verifyProgram(program, programBytes, packed, 0, false, false)
+  return refusal != 0 ? refusal : run(program, programBytes, packed, 0, VALIDATE, out)
+}
+
+/** SAFETY: for a verified program only, whose rows are all inside the memory. */
+function run(program: usize, programBytes: u32, packed: usize, live: usize, job: Job, out: usize): i32 {
+  let checkNumber: u32 = 0
+  // In 64 bits: a program may end with the memory, at 2^32.
+  const end = (program as u64) + programBytes
+  for (let at = program as u64; at < end;) {
+    const group = changetype<Group>(at as usize)
+    const ops = (at as usize) + LAYOUT_GROUP_BYTES
+    const checks = ops + group.opCount * LAYOUT_OP_BYTES
+    const block = recordsPerBlock(group, job)
+    let liveBlock = live
+    let packedBlock = packed
+    for (let left = group.count; left > 0;) {
+      const records = min(block, left)
+      if (job != PACK && refuses(group, checks, checkNumber, packedBlock, records, packed, out)) return 1
+      if (job != VALIDATE) {
+        for (let n: u32 = 0; n < group.opCount; n++) {
+          const op = changetype<Op>(ops + n * LAYOUT_OP_BYTES)
+          moveBlock(op, group, liveBlock, packedBlock, records, job == PACK)
+        }
+      }
+      left -= records
+      liveBlock += records * group.liveStride
+      packedBlock += records * group.packedStride
+    }
+    checkNumber += group.checkCount
+    at = (checks as u64) + group.checkCount * LAYOUT_CHECK_BYTES
   }
   return 0
 }
 
-/** `memory.copy` is a call; a register is one load and one store. */
-function moveBytes(dst: usize, src: usize, bytes: u32): void {
-  if (bytes == 4) store<u32>(dst, load<u32>(src))
-  else if (bytes == 8) store<u64>(dst, load<u64>(src))
-  else if (bytes == 2) store<u16>(dst, load<u16>(src))
-  else if (bytes == 1) store<u8>(dst, load<u8>(src))
-  else memory.copy(dst, src, bytes)
+function recordsPerBlock(group: Group, job: Job): u32 {
+  const bytesPerRecord = group.packedStride + (job == VALIDATE ? 0 : group.liveStride)
+  // A group of one record may have strides of 0.
+  return max<u32>(1, BLOCK_BYTES / max<u32>(1, bytesPerRecord))
 }
 
-/**
- * Returns how many checks pass before the first that fails: all `checkCount` of them when none does.
- * EFAULT; EINVAL for a width or kind that does not exist, a reserved field, or more checks than a
- * result can count.
- */
-export function layoutValidate(program: usize, checkCount: u32, packed: usize): i32 {
-  if (checkCount > (i32.MAX_VALUE as u32)) return EINVAL
-  if (isOutside(program, (checkCount as u64) * LAYOUT_CHECK_BYTES)) return EFAULT
-  let check = program
-  for (let n: u32 = 0; n < checkCount; n++) {
-    const width = load<u32>(check, CHECK_WIDTH)
-    if (width > 8 || popcnt(width) != 1) return EINVAL
-    if (load<u32>(check, CHECK_KIND) > KIND_SIGNED || load<u32>(check, CHECK_RESERVED) != 0) return EINVAL
-    const count = load<u32>(check, CHECK_COUNT) as u64
-    if (count > 0) {
-      // Cannot wrap: at most (2^32 - 2) * (2^32 - 1) + 2 * (2^32 - 1) + 8 < 2^64.
-      const first = (packed as u64) + (load<u32>(check, CHECK_OFFSET) as u64)
-      const last = first + (count - 1) * (load<u32>(check, CHECK_STRIDE) as u64)
-      if (isOutside(last, width)) return EFAULT
+/** One op over a block of records, the longer of its two loops inside. */
+function moveBlock(op: Op, group: Group, live: usize, packed: usize, records: u32, pack: bool): void {
+  const dst = pack ? packed + op.packed : live + op.live
+  const src = pack ? live + op.live : packed + op.packed
+  const dstRecord = pack ? group.packedStride : group.liveStride
+  const srcRecord = pack ? group.liveStride : group.packedStride
+  const dstItem = pack ? op.packedStride : op.liveStride
+  const srcItem = pack ? op.liveStride : op.packedStride
+  const recordsInside = records >= op.count
+  const rounds = recordsInside ? op.count : records
+  let inside = recordsInside ? records : op.count
+  let bytes = op.bytes
+  const dstStep = recordsInside ? dstRecord : dstItem
+  const srcStep = recordsInside ? srcRecord : srcItem
+  const dstRound = recordsInside ? dstItem : dstRecord
+  const srcRound = recordsInside ? srcItem : srcRecord
+  if (dstStep == bytes && srcStep == bytes) {
+    bytes *= inside
+    inside = 1
+  }
+  for (let round: u32 = 0; round < rounds; round++) {
+    const to = dst + round * dstRound
+    const from = src + round * srcRound
+    if (op.swap == 0) copyRecords(to, dstStep, from, srcStep, inside, bytes)
+    else swapRecords(to, dstStep, from, srcStep, inside, bytes, op.swap)
+  }
+}
+
+/** Runs a group's checks over a block; true when one fails, which `out` then names. */
+function refuses(
+  group: Group,
+  checks: usize,
+  checkNumber: u32,
+  block: usize,
+  records: u32,
+  packed: usize,
+  out: usize,
+): bool {
+  for (let n: u32 = 0; n < group.checkCount; n++) {
+    const check = changetype<Check>(checks + n * LAYOUT_CHECK_BYTES)
+    let values = block + check.offset
+    for (let item: u32 = 0; item < check.count; item++, values += check.stride) {
+      const bad = findBadValue(check, values, group.packedStride, records)
+      if (bad == usize.MAX_VALUE) continue
+      store<u32>(out, checkNumber + n)
+      store<u32>(out, (bad - packed) as u32, 4)
+      return true
     }
-    check += LAYOUT_CHECK_BYTES
   }
-  // SAFETY: the last value of every check ends inside the memory, so all its values do.
-  check = program
-  for (let n: u32 = 0; n < checkCount; n++) {
-    if (!checkPasses(check, packed)) return n
-    check += LAYOUT_CHECK_BYTES
-  }
-  return checkCount
-}
-
-function checkPasses(check: usize, packed: usize): bool {
-  const width = load<u32>(check, CHECK_WIDTH)
-  const stride = load<u32>(check, CHECK_STRIDE)
-  const signed = load<u32>(check, CHECK_KIND) != KIND_UNSIGNED
-  const lowest = load<u64>(check, CHECK_MIN)
-  const highest = load<u64>(check, CHECK_MAX)
-  let at = packed + load<u32>(check, CHECK_OFFSET)
-  for (let left = load<u32>(check, CHECK_COUNT); left > 0; left--) {
-    if (signed) {
-      const value = loadSigned(at, width)
-      if (value < (lowest as i64) || value > (highest as i64)) return false
-    } else {
-      const value = loadUnsigned(at, width)
-      if (value < lowest || value > highest) return false
-    }
-    at += stride
-  }
-  return true
-}
-
-function loadUnsigned(at: usize, width: u32): u64 {
-  if (width == 4) return load<u32>(at)
-  if (width == 8) return load<u64>(at)
-  if (width == 2) return load<u16>(at)
-  return load<u8>(at)
-}
-
-function loadSigned(at: usize, width: u32): i64 {
-  if (width == 4) return load<i32>(at)
-  if (width == 8) return load<i64>(at)
-  if (width == 2) return load<i16>(at)
-  return load<i8>(at)
+  return false
 }

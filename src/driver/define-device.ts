@@ -36,7 +36,7 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
   readonly memory?: Readonly<Record<M, { readonly byteLength: number }>>
   /** Options in which source and destination must agree, besides the state and the regions. */
   readonly configuration?: Readonly<Record<string, ConfigurationValue>>
-  /** Default: a small shared engine, or one of its own for more than 8 MiB of memory. */
+  /** Default: a small shared engine, or one of its own for more than 8 MiB of memory and state. */
   readonly engine?: Engine
   /** Checksums of the stream, default 'xxh3'; 'crc32c' for interoperability. */
   readonly checksum?: ChecksumKind
@@ -62,7 +62,7 @@ export interface DefinedDevice<S extends Schema, M extends string> extends Drive
   readonly engine: Engine
 }
 
-/** Memory above which a device makes an engine of its own. */
+/** Memory and state above which a device makes an engine of its own. */
 const OWN_ENGINE_BYTES = 8 * 1024 * 1024
 
 /**
@@ -116,10 +116,10 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
   }
 
   async open(): Promise<void> {
-    const { memoryBytes } = this.#blueprint
+    const { memoryBytes, layout } = this.#blueprint
     const engine =
       this.#definition.engine ??
-      (memoryBytes > OWN_ENGINE_BYTES
+      (memoryBytes + layout.liveBytes > OWN_ENGINE_BYTES
         ? await createEngine({ memoryBytes: this.#blueprint.engineBytes })
         : await defaultEngine())
     this.#live = await LiveDevice.open(engine, this.#blueprint, this.#definition)

@@ -83,7 +83,7 @@ export class DeviceBlueprint {
 
   /** What an engine for this device alone needs: memory, bitmaps, state, programs, a session's frames. */
   get engineBytes(): number {
-    const state = 4 * this.layout.liveBytes + this.layout.leaves.length * 128
+    const state = 4 * this.layout.liveBytes
     return this.memoryBytes + Math.ceil(this.memoryBytes / 32_768) + state + 8 * FRAME_BYTES + 1024 * 1024
   }
 
@@ -100,6 +100,6 @@ export class DeviceBlueprint {
 
   /** Bytes of packed state at a version. */
   stateBytesAt(version: number): number {
-    return packedBytes(this.layout, version)
+    return packedBytes(this.layout.parts, version)
   }
 }

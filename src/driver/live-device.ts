@@ -14,8 +14,8 @@ import { CheckedSink } from './checked-sink.ts'
 import { CheckedSource } from './checked-source.ts'
 import type { DeviceContext, DeviceDefinition } from './define-device.ts'
 import type { DeviceBlueprint } from './device-blueprint.ts'
-import { type LayoutProgram, loadProgram } from './layout.ts'
-import { applyDefaults, disallowedValue, liveState } from './live-state.ts'
+import { faultReason, type LayoutProgram, loadProgram } from './layout-program.ts'
+import { applyDefaults, liveState } from './live-state.ts'
 import { clearMemory, MemoryRegion } from './memory-region.ts'
 import { CURSOR_BYTES } from './page-runs.ts'
 import type { LiveState, Schema } from './schema.ts'
@@ -215,8 +215,8 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
 
   /** Packs the registers into the session's own copy: later register writes do not reach the stream. */
   #snapshot(source: CheckedSource): CheckedSource {
-    const { pointer, opCount } = this.#program
-    this.engine.kernels.layoutPack(pointer, opCount, source.statePointer, this.#live)
+    const { pointer, byteLength } = this.#program
+    this.engine.kernels.layoutPack(pointer, byteLength, source.statePointer, this.#live)
     source.enterStopCopy()
     return source
   }
@@ -244,35 +244,53 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     return sink
   }
 
-  /** RESUMING to STOP: all checks first, on a candidate beside the live state. */
+  /** RESUMING to STOP: all checks first, then the live state. */
   #load(): void {
     const sink = this.#sink as CheckedSink
     sink.finish()
     const { engine } = this
     const { layout, version } = this.#blueprint
-    const older = sink.version !== version
-    const candidate = engine.allocate(layout.liveBytes)
     let program = this.#program
     try {
-      if (older) program = loadProgram(engine, layout, sink.version)
-      const failed = engine.kernels.layoutValidate(program.checks, program.checkCount, sink.staging)
-      if (failed >= 0) throw refusal(`${program.checkLeaves[failed]?.path} is out of range`)
-      applyDefaults(engine, layout, candidate, sink.version)
-      engine.kernels.layoutUnpack(program.pointer, program.opCount, candidate, sink.staging)
-      const disallowed = disallowedValue(engine, layout.leaves, candidate)
-      if (disallowed !== undefined) throw refusal(disallowed)
-      const reason = this.#definition.validate?.(liveState<S>(engine, layout, candidate))
-      if (typeof reason === 'string') throw refusal(reason)
-      engine.kernels.copy(this.#live, candidate, layout.liveBytes)
+      if (sink.version !== version) program = loadProgram(engine, layout, sink.version)
+      if (this.#definition.validate === undefined) {
+        const fault = engine.kernels.layoutValidate(program.pointer, program.byteLength, sink.staging)
+        if (fault !== undefined) throw refusal(faultReason(engine, program.checks, sink.staging, fault))
+        // Of its own version, a stream brings every field.
+        if (sink.version !== version) engine.bytes.fill(0, this.#live, this.#live + layout.liveBytes)
+        this.#unpack(program, sink, this.#live)
+      } else this.#loadValidated(program, sink)
     } catch (error) {
       throw VfioError.is(error)
         ? error
         : refusal(error instanceof Error ? error.message : String(error), error)
     } finally {
-      engine.free(candidate)
       if (program !== this.#program) engine.free(program.pointer)
     }
     this.#sink = undefined
+  }
+
+  /** The author looks at a candidate beside the live state. */
+  #loadValidated(program: LayoutProgram, sink: CheckedSink): void {
+    const { engine } = this
+    const { layout } = this.#blueprint
+    const candidate = engine.allocate(layout.liveBytes)
+    try {
+      this.#unpack(program, sink, candidate)
+      const reason = this.#definition.validate?.(liveState<S>(engine, layout, candidate))
+      if (typeof reason === 'string') throw refusal(reason)
+      engine.kernels.copy(this.#live, candidate, layout.liveBytes)
+    } finally {
+      engine.free(candidate)
+    }
+  }
+
+  /** Fills zeroed memory with the sink's state, and defaults where its version has none. */
+  #unpack({ pointer, byteLength, checks }: LayoutProgram, sink: CheckedSink, live: number): void {
+    const { engine } = this
+    applyDefaults(engine, this.#blueprint.layout, live, sink.version)
+    const fault = engine.kernels.layoutUnpack(pointer, byteLength, live, sink.staging)
+    if (fault !== undefined) throw refusal(faultReason(engine, checks, sink.staging, fault))
   }
 
   #configuration(): Uint8Array {

@@ -2,7 +2,7 @@
  * The state schema: what a device's register state consists of, written once by its author.
  *
  * Fields live in engine memory at natural alignment, where the device model reads and writes them,
- * and travel packed, without padding, in the order of the schema.
+ * and travel packed, without padding, in the order of the schema, little endian unless they say so.
  *
  * @module
  */
@@ -24,9 +24,11 @@ export interface NumberOptions<V> extends FieldOptions<V> {
   readonly max?: V
   /** The only values allowed. */
   readonly oneOf?: readonly V[]
+  /** Byte order on the wire, default 'little'; the device model reads and writes numbers either way. */
+  readonly endian?: 'little' | 'big'
 }
 
-/** One number: `width` bytes, little endian on the wire. */
+/** One number: `width` bytes. */
 export interface ScalarField<V = number | bigint | boolean> {
   readonly kind: 'scalar'
   readonly width: 1 | 2 | 4 | 8
@@ -69,7 +71,10 @@ export interface RepeatedField<S extends Schema = Schema> {
   readonly kind: 'repeated'
   readonly fields: S
   readonly count: number
-  readonly options: FieldOptions<never>
+  readonly options: FieldOptions<never> & {
+    /** Bytes from one repetition to the next in engine memory; default: as few as alignment allows. */
+    readonly stride?: number
+  }
 }
 
 /** Any field. */
@@ -195,11 +200,16 @@ export function nested<S extends Schema>(fields: S, options: { since?: number } 
   return { kind: 'nested', fields, options }
 }
 
-/** `count` times the same fields. */
+/**
+ * `count` times the same fields; costs what the fields cost once, but for the memory.
+ *
+ * @param options - `stride`: bytes from one repetition to the next in engine memory, a multiple of the
+ * fields' alignment and no less than they take (EINVAL at the definition); not part of the stream
+ */
 export function repeated<S extends Schema>(
   count: number,
   fields: S,
-  options: { since?: number } = {},
+  options: { since?: number; stride?: number } = {},
 ): RepeatedField<S> {
   return { kind: 'repeated', fields, count: checkedCount('repetition', count), options }
 }

@@ -9,12 +9,14 @@ import { VfioError } from '../errors.ts'
 import type { Kernels } from './engine.ts'
 import { KERNEL_EINVAL, XXH3_SCRATCH_BYTES } from './kernel-abi.ts'
 import type { KernelAbi } from './kernel-abi.ts'
+import type { LayoutFault } from './layout-rows.ts'
 
 /** Bytes of scratch that one instance's kernels take, at the bottom of an engine's memory: a whole page, so that allocations start aligned. */
 export const SCRATCH_BYTES = 65536
 
 // What stands where in the scratch.
 const CRC32C_OUT_AT = 64
+const LAYOUT_FAULT_AT = 96
 const XXH3_SCRATCH_AT = 128
 const CRC32C_SCRATCH_AT: number = XXH3_SCRATCH_AT + XXH3_SCRATCH_BYTES
 
@@ -27,6 +29,7 @@ const OVERLAP = 'source and destination overlap, pass ranges that share no byte'
 export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch = 0): Kernels {
   const view = new DataView(buffer)
   const crc32cOut = scratch + CRC32C_OUT_AT
+  const layoutFault = scratch + LAYOUT_FAULT_AT
   const xxh3Scratch = scratch + XXH3_SCRATCH_AT
   const crc32cScratch = scratch + CRC32C_SCRATCH_AT
 
@@ -48,6 +51,11 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
   // WebAssembly would take 2^32 + 5 for 5 and NaN for 0.
   function addresses(action: string, a: number, b: number, c: number, d: number): void {
     if (a >>> 0 !== a || b >>> 0 !== b || c >>> 0 !== c || d >>> 0 !== d) throw outside(action)
+  }
+
+  function faultOf(result: number, action: string): LayoutFault | undefined {
+    if (checked(result, action) === 0) return undefined
+    return { check: view.getUint32(layoutFault, true), offset: view.getUint32(layoutFault + 4, true) }
   }
 
   checked(abi.xxh3ScratchBuild(xxh3Scratch), 'build scratch')
@@ -123,18 +131,17 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
       const result = abi.zeroRunsFind(src, byteLength, pageBytes, firstPage, pageCount, runs, maxRuns)
       return checked(result, 'find zero runs')
     },
-    layoutPack(program, opCount, packed, live) {
-      addresses('pack', program, opCount, packed, live)
-      checked(abi.layoutPack(program, opCount, packed, live), 'pack')
+    layoutPack(program, programBytes, packed, live) {
+      addresses('pack', program, programBytes, packed, live)
+      checked(abi.layoutPack(program, programBytes, packed, live), 'pack')
     },
-    layoutUnpack(program, opCount, live, packed) {
-      addresses('unpack', program, opCount, live, packed)
-      checked(abi.layoutUnpack(program, opCount, live, packed), 'unpack')
+    layoutUnpack(program, programBytes, live, packed) {
+      addresses('unpack', program, programBytes, live, packed)
+      return faultOf(abi.layoutUnpack(program, programBytes, live, packed, layoutFault), 'unpack')
     },
-    layoutValidate(program, checkCount, packed) {
-      addresses('validate', program, checkCount, packed, 0)
-      const passed = checked(abi.layoutValidate(program, checkCount, packed), 'validate')
-      return passed === checkCount ? -1 : passed
+    layoutValidate(program, programBytes, packed) {
+      addresses('validate', program, programBytes, packed, 0)
+      return faultOf(abi.layoutValidate(program, programBytes, packed, layoutFault), 'validate')
     },
   }
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { LayoutFault } from './layout-rows.ts'
+
 /** 'simd' and 'baseline' are WebAssembly builds of one source; 'reference' is plain TypeScript. */
 export type EngineVariant = 'simd' | 'baseline' | 'reference'
 
@@ -92,18 +94,18 @@ export interface Kernels {
     maxRuns: number,
   ): number
   /**
-   * Live layout to packed stream: runs `opCount` ops at `program` (see {@link LAYOUT_OP_BYTES}), all
-   * checked before the first moves a byte. EFAULT also for an op that would overwrite the program,
-   * EINVAL for one whose last field is not 0.
+   * Live layout to packed stream: runs the program of `programBytes` bytes at `program` (drawn in
+   * `layout-rows.ts`), all of it checked before the first op moves a byte. EFAULT also for an op that
+   * would overwrite the program, EINVAL for rows that make no sense. The program's checks do not run.
    */
-  layoutPack(program: number, opCount: number, packed: number, live: number): void
-  /** Packed stream to live layout: the same ops the other way. */
-  layoutUnpack(program: number, opCount: number, live: number, packed: number): void
+  layoutPack(program: number, programBytes: number, packed: number, live: number): void
   /**
-   * Index of the first of `checkCount` checks at `program` (see {@link LAYOUT_CHECK_BYTES}) that
-   * `packed` fails, or -1. EINVAL for a width, kind or reserved field that does not exist.
+   * Packed stream to live layout: the same ops the other way, each block of records checked before it
+   * moves. Returns the first check that failed, undefined when none did; then blocks before it have moved.
    */
-  layoutValidate(program: number, checkCount: number, packed: number): number
+  layoutUnpack(program: number, programBytes: number, live: number, packed: number): LayoutFault | undefined
+  /** The program's checks alone: the first that `packed` fails, undefined when it passes all. */
+  layoutValidate(program: number, programBytes: number, packed: number): LayoutFault | undefined
 }
 
 /** One run that a kernel writes, little endian: u32 first, u32 count. */
@@ -114,26 +116,6 @@ export const ZERO_RUN_FLAG = -0x80000000
 
 /** Bytes of engine memory that the state of an XXH3-64 in pieces takes; best at a multiple of 16. */
 export { XXH3_STATE_BYTES } from './kernel-abi.ts'
-
-/**
- * One op of a layout program, little endian:
- * ```text
- *  0        4          8          12       16
- *  | live u32 | packed u32 | bytes u32 | 0 u32 |
- * ```
- */
-export const LAYOUT_OP_BYTES = 16
-
-/**
- * One check of a layout program, little endian: `count` values of `width` bytes (1, 2, 4, 8) from
- * `offset` of the packed bytes, `stride` bytes apart, each within `min`..`max` (inclusive).
- * `kind` 0 compares as unsigned, 1 as signed of that width (`min` and `max` sign-extended to 64 bits).
- * ```text
- *  0           4          8         12         16        20        24        32        40
- *  | offset u32 | width u32 | count u32 | stride u32 | kind u32 | 0 u32 | min 64 | max 64 |
- * ```
- */
-export const LAYOUT_CHECK_BYTES = 40
 
 /** A shared engine's memory and code, as they go to another thread by `postMessage`. */
 export interface EngineShare {

@@ -7,7 +7,7 @@
  */
 
 /** Version of the ABI; a module that states another is refused. */
-export const ABI_VERSION = 1
+export const ABI_VERSION = 2
 
 /** Bad address, as a kernel returns it. */
 export const KERNEL_EFAULT = -14
@@ -72,7 +72,7 @@ export interface KernelAbi {
     scratch: number,
   ): number
   bitmapRunsFind(bitmap: number, firstBit: number, bitCount: number, runs: number, maxRuns: number): number
-  layoutPack(program: number, opCount: number, packed: number, live: number): number
-  layoutUnpack(program: number, opCount: number, live: number, packed: number): number
-  layoutValidate(program: number, checkCount: number, packed: number): number
+  layoutPack(program: number, programBytes: number, packed: number, live: number): number
+  layoutUnpack(program: number, programBytes: number, live: number, packed: number, out: number): number
+  layoutValidate(program: number, programBytes: number, packed: number, out: number): number
 }

@@ -5,6 +5,7 @@ import { checksumCases } from './kernels/checksums.ts'
 import { copyCases } from './kernels/copying.ts'
 import { crc32cCases } from './kernels/crc32c.ts'
 import { diffPageCases } from './kernels/diff-pages.ts'
+import { layoutCheckCases } from './kernels/layout-checks.ts'
 import { layoutCases } from './kernels/layouts.ts'
 import { pageHashCases } from './kernels/page-hashes.ts'
 import { rangeCases } from './kernels/ranges.ts'
@@ -30,6 +31,7 @@ export function kernelSuite(variant: EngineVariant, shared = false): void {
     pageHashCases(() => engine)
     bitmapRunCases(() => engine)
     layoutCases(() => engine)
+    layoutCheckCases(() => engine)
     rangeCases(() => createEngine({ variant, shared, memoryBytes: 65_536 }))
   })
 }

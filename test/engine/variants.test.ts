@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { RUN_BYTES, createEngine } from '../../src/engine/index.ts'
 import type { Engine, EngineVariant, Kernels } from '../../src/engine/index.ts'
-import { encodeChecks, encodeOps } from './kernels/layouts.ts'
+import { encodeProgram, type Group } from './kernels/layout-encoding.ts'
 
 const VARIANTS: readonly EngineVariant[] = ['simd', 'baseline', 'reference']
 const AREA = 65_536
@@ -30,6 +30,18 @@ const pointer = fc.oneof(
 )
 const length = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 20_000 }))
 const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 })
+
+/** Bytes of live or packed state that a program reaches. */
+function reach(program: readonly Group[], side: 'live' | 'packed'): number {
+  const stride = side === 'live' ? 'liveStride' : 'packedStride'
+  const ends = program.flatMap(({ count = 1, ops = [], ...group }) =>
+    ops.map(
+      (op) =>
+        op[side] + (count - 1) * (group[stride] ?? 0) + ((op.count ?? 1) - 1) * (op[stride] ?? 0) + op.bytes,
+    ),
+  )
+  return Math.max(0, ...ends)
+}
 
 describe('the variants agree byte for byte on', () => {
   let engines: Engine[]
@@ -153,34 +165,61 @@ describe('the variants agree byte for byte on', () => {
     )
   })
 
+  const count = fc.oneof(fc.integer({ min: 0, max: 40 }), fc.constant(2 ** 32 - 1))
+  const stride = fc.integer({ min: 0, max: 60 })
+  const bytes = fc.oneof(fc.constantFrom(1, 2, 4, 8, 16), fc.integer({ min: 0, max: 300 }))
+  const op = fc.record({
+    live: fc.integer({ min: 0, max: 2000 }),
+    packed: fc.integer({ min: 0, max: 2000 }),
+    bytes,
+    swap: fc.constantFrom(0, 0, 2, 4, 8, 3),
+    count: fc.oneof(fc.constant(1), count),
+    liveStride: stride,
+    packedStride: stride,
+  })
+  const bound = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n })
+  const check = fc.record({
+    offset: fc.integer({ min: 0, max: 500 }),
+    width: fc.constantFrom(1, 2, 4, 8),
+    elements: fc.integer({ min: 0, max: 40 }),
+    count: fc.integer({ min: 0, max: 3 }),
+    stride,
+    bigEndian: fc.boolean(),
+    refusesInside: fc.boolean(),
+    min: fc.oneof(fc.constant(0n), bound),
+    max: fc.oneof(fc.constant(2n ** 63n - 1n), bound),
+  })
+  const programs = fc.array(
+    fc.record({
+      count,
+      liveStride: stride,
+      packedStride: stride,
+      ops: fc.array(op, { maxLength: 5 }),
+      checks: fc.oneof(fc.constant([]), fc.array(check, { maxLength: 3 })),
+    }),
+    { maxLength: 3 },
+  )
+
   test('packing and unpacking', () => {
-    const field = fc.integer({ min: 0, max: 2000 })
-    const bytes = fc.oneof(fc.constantFrom(1, 2, 4, 8), fc.integer({ min: 0, max: 600 }))
-    const ops = fc.array(fc.record({ live: field, packed: field, bytes }), { maxLength: 12 })
     fc.assert(
-      fc.property(content, ops, pointer, pointer, (fill, program, packed, live) => {
-        // The regions may overlap: ops run in order, so the result is defined.
-        const encoded = encodeOps(program)
-        agree(fill, (k) => k.layoutPack(PROGRAM, program.length, packed, live), encoded)
-        agree(fill, (k) => k.layoutUnpack(PROGRAM, program.length, live, packed), encoded)
+      fc.property(content, programs, pointer, pointer, (fill, program, packed, live) => {
+        const packedEnd = packed + reach(program, 'packed')
+        const liveEnd = live + reach(program, 'live')
+        fc.pre(
+          packedEnd <= live || liveEnd <= packed || packedEnd > 3 * AREA_BYTES || liveEnd > 3 * AREA_BYTES,
+        )
+        const encoded = encodeProgram(program)
+        agree(fill, (k) => k.layoutPack(PROGRAM, encoded.length, packed, live), encoded)
+        agree(fill, (k) => k.layoutUnpack(PROGRAM, encoded.length, live, packed), encoded)
       }),
     )
   })
 
   test('validation', () => {
-    const bound = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n })
-    const check = fc.record({
-      offset: fc.integer({ min: 0, max: 500 }),
-      width: fc.constantFrom(1, 2, 4, 8),
-      count: fc.integer({ min: 0, max: 3 }),
-      stride: fc.integer({ min: 0, max: 40 }),
-      signed: fc.boolean(),
-      min: fc.oneof(fc.constant(0n), bound),
-      max: fc.oneof(fc.constant(2n ** 63n - 1n), bound),
-    })
     fc.assert(
-      fc.property(content, fc.array(check, { maxLength: 8 }), pointer, (bytes, checks, packed) => {
-        agree(bytes, (k) => k.layoutValidate(PROGRAM, checks.length, packed), encodeChecks(checks))
+      fc.property(content, programs, pointer, (fill, program, packed) => {
+        const encoded = encodeProgram(program)
+        agree(fill, (k) => k.layoutValidate(PROGRAM, encoded.length, packed), encoded)
       }),
     )
   })

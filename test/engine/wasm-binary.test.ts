@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest'
 import { BASELINE_SHARED_WASM } from '../../src/engine/generated/wasm-baseline-shared.ts'
 import { SIMD_SHARED_WASM } from '../../src/engine/generated/wasm-simd-shared.ts'
 import { BASELINE_WASM, SIMD_WASM } from '../../src/engine/generated/wasm.ts'
-import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES, RUN_BYTES, ZERO_RUN_FLAG } from '../../src/engine/index.ts'
+import {
+  LAYOUT_CHECK_BYTES,
+  LAYOUT_GROUP_BYTES,
+  LAYOUT_OP_BYTES,
+  RUN_BYTES,
+  ZERO_RUN_FLAG,
+} from '../../src/engine/index.ts'
 import {
   ABI_VERSION,
   CRC32C_SCRATCH_BYTES,
@@ -125,6 +131,7 @@ describe.each([
       EFAULT: KERNEL_EFAULT,
       EINVAL: KERNEL_EINVAL,
       LAYOUT_CHECK_BYTES,
+      LAYOUT_GROUP_BYTES,
       LAYOUT_OP_BYTES,
       RUN_BYTES,
       SIMD_BUILD: variant.startsWith('simd') ? 1 : 0,

@@ -95,9 +95,12 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
         : pagesHashDiff(view, src, length, pageBytes, table, bitmap),
     bitmapRunsFind: (bitmap, firstBit, bitCount, runs, maxRuns) =>
       bitmapRunsFind(view, bitmap, firstBit, bitCount, runs, maxRuns),
-    layoutPack: (program, opCount, packed, live) => layoutPack(view, program, opCount, packed, live),
-    layoutUnpack: (program, opCount, live, packed) => layoutUnpack(view, program, opCount, live, packed),
-    layoutValidate: (program, checkCount, packed) => layoutValidate(view, program, checkCount, packed),
+    layoutPack: (program, programBytes, packed, live) =>
+      layoutPack(view, program, programBytes, packed, live),
+    layoutUnpack: (program, programBytes, live, packed, out) =>
+      layoutUnpack(view, program, programBytes, live, packed, out),
+    layoutValidate: (program, programBytes, packed, out) =>
+      layoutValidate(view, program, programBytes, packed, out),
   }
 }
 

@@ -1,111 +1,152 @@
 /**
- * Layout programs in plain TypeScript; ops and checks are drawn in `engine.ts`.
+ * Layout programs in plain TypeScript; groups, ops and checks are drawn in `../layout-rows.ts`.
  *
  * @module
  */
 
-import { LAYOUT_CHECK_BYTES, LAYOUT_OP_BYTES } from '../engine.ts'
-import { KERNEL_EFAULT, KERNEL_EINVAL } from '../kernel-abi.ts'
+import { KERNEL_EFAULT } from '../kernel-abi.ts'
 import { isOutside } from './bounds.ts'
-
-/** Offsets of an op's two offset fields. */
-const OP_LIVE = 0
-const OP_PACKED = 4
+import {
+  type LayoutCheck,
+  type LayoutGroup,
+  type LayoutOp,
+  readLayoutProgram,
+  verifyLayoutProgram,
+} from './layout-program.ts'
 
 /** Twin of `layoutPack`. */
 export function layoutPack(
   view: DataView,
   program: number,
-  opCount: number,
+  programBytes: number,
   packed: number,
   live: number,
 ): number {
-  return move(view, program, opCount, packed, OP_PACKED, live, OP_LIVE)
+  const refusal = verifyLayoutProgram(view, program, programBytes, packed, live, 'packed')
+  return refusal === 0 ? run(view, program, programBytes, packed, live, 'pack') : refusal
 }
 
 /** Twin of `layoutUnpack`. */
 export function layoutUnpack(
   view: DataView,
   program: number,
-  opCount: number,
+  programBytes: number,
   live: number,
   packed: number,
+  out: number,
 ): number {
-  return move(view, program, opCount, live, OP_LIVE, packed, OP_PACKED)
+  if (isOutside(view.byteLength, out, 8)) return KERNEL_EFAULT
+  const refusal = verifyLayoutProgram(view, program, programBytes, packed, live, 'live')
+  return refusal === 0 ? run(view, program, programBytes, packed, live, 'unpack', out) : refusal
 }
 
-function move(
+/** Twin of `layoutValidate`. */
+export function layoutValidate(
   view: DataView,
   program: number,
-  opCount: number,
-  dst: number,
-  dstField: number,
-  src: number,
-  srcField: number,
+  programBytes: number,
+  packed: number,
+  out: number,
 ): number {
-  const memoryBytes = view.byteLength
-  const programEnd = program + opCount * LAYOUT_OP_BYTES
-  if (programEnd > memoryBytes) return KERNEL_EFAULT
-  for (let op = program; op < programEnd; op += LAYOUT_OP_BYTES) {
-    const to = dst + view.getUint32(op + dstField, true)
-    const from = src + view.getUint32(op + srcField, true)
-    const bytes = view.getUint32(op + 8, true)
-    if (isOutside(memoryBytes, to, bytes) || isOutside(memoryBytes, from, bytes)) return KERNEL_EFAULT
-    if (to < programEnd && to + bytes > program) return KERNEL_EFAULT
-    if (view.getUint32(op + 12, true) !== 0) return KERNEL_EINVAL
-  }
-  const memory = new Uint8Array(view.buffer)
-  for (let op = program; op < programEnd; op += LAYOUT_OP_BYTES) {
-    const from = src + view.getUint32(op + srcField, true)
-    memory.copyWithin(dst + view.getUint32(op + dstField, true), from, from + view.getUint32(op + 8, true))
+  if (isOutside(view.byteLength, out, 8)) return KERNEL_EFAULT
+  const refusal = verifyLayoutProgram(view, program, programBytes, packed, 0, undefined)
+  return refusal === 0 ? run(view, program, programBytes, packed, 0, 'validate', out) : refusal
+}
+
+type Job = 'pack' | 'unpack' | 'validate'
+
+/** Live and packed bytes of a block of records: a refusal leaves what the kernels leave. */
+const BLOCK_BYTES = 16384
+
+function run(
+  view: DataView,
+  program: number,
+  programBytes: number,
+  packed: number,
+  live: number,
+  job: Job,
+  out = 0,
+): number {
+  let checkNumber = 0
+  for (const group of readLayoutProgram(view, program, programBytes)) {
+    const bytesPerRecord = group.packedStride + (job === 'validate' ? 0 : group.liveStride)
+    const block = Math.max(1, Math.floor(BLOCK_BYTES / Math.max(1, bytesPerRecord)))
+    for (let first = 0; first < group.count; first += block) {
+      const records = Math.min(block, group.count - first)
+      const packedBlock = packed + first * group.packedStride
+      const liveBlock = live + first * group.liveStride
+      if (job !== 'pack') {
+        for (const [n, check] of group.checks.entries()) {
+          const bad = findBadValue(view, check, packedBlock, group.packedStride, records)
+          if (bad === undefined) continue
+          view.setUint32(out, checkNumber + n, true)
+          view.setUint32(out + 4, bad - packed, true)
+          return 1
+        }
+      }
+      if (job !== 'validate')
+        for (const op of group.ops)
+          moveBlock(view, op, group, liveBlock, packedBlock, records, job === 'pack')
+    }
+    checkNumber += group.checks.length
   }
   return 0
 }
 
-/** Twin of `layoutValidate`. */
-export function layoutValidate(view: DataView, program: number, checkCount: number, packed: number): number {
-  if (checkCount > 0x7fffffff) return KERNEL_EINVAL
-  const programEnd = program + checkCount * LAYOUT_CHECK_BYTES
-  if (programEnd > view.byteLength) return KERNEL_EFAULT
-  for (let check = program; check < programEnd; check += LAYOUT_CHECK_BYTES) {
-    const width = view.getUint32(check + 4, true)
-    if (width !== 1 && width !== 2 && width !== 4 && width !== 8) return KERNEL_EINVAL
-    if (view.getUint32(check + 16, true) > 1 || view.getUint32(check + 20, true) !== 0) return KERNEL_EINVAL
-    const count = view.getUint32(check + 8, true)
-    // Rounding above 2^53 cannot bring the sum back under the memory's size.
-    const last = packed + view.getUint32(check, true) + (count - 1) * view.getUint32(check + 12, true)
-    if (count > 0 && isOutside(view.byteLength, last, width)) return KERNEL_EFAULT
-  }
-  for (let n = 0; n < checkCount; n++) {
-    if (!checkPasses(view, program + n * LAYOUT_CHECK_BYTES, packed)) return n
-  }
-  return checkCount
+function moveBlock(
+  view: DataView,
+  op: LayoutOp,
+  group: LayoutGroup,
+  live: number,
+  packed: number,
+  records: number,
+  pack: boolean,
+): void {
+  const memory = new Uint8Array(view.buffer)
+  // The kernels' order, which decides where an op's places overlap.
+  const recordsInside = records >= op.count
+  const rounds = recordsInside ? op.count : records
+  const inside = recordsInside ? records : op.count
+  for (let round = 0; round < rounds; round++)
+    for (let n = 0; n < inside; n++) {
+      const record = recordsInside ? n : round
+      const item = recordsInside ? round : n
+      const liveAt = live + op.live + record * group.liveStride + item * op.liveStride
+      const packedAt = packed + op.packed + record * group.packedStride + item * op.packedStride
+      const dst = pack ? packedAt : liveAt
+      const src = pack ? liveAt : packedAt
+      if (op.swap === 0) memory.copyWithin(dst, src, src + op.bytes)
+      // The mirror of a byte's place in its unit.
+      else
+        for (let at = 0; at < op.bytes; at++) memory[dst + at] = memory[src + (at ^ (op.swap - 1))] as number
+    }
 }
 
-function checkPasses(view: DataView, check: number, packed: number): boolean {
-  const width = view.getUint32(check + 4, true)
-  const stride = view.getUint32(check + 12, true)
-  const signed = view.getUint32(check + 16, true) === 1
-  const lowest = signed ? view.getBigInt64(check + 24, true) : view.getBigUint64(check + 24, true)
-  const highest = signed ? view.getBigInt64(check + 32, true) : view.getBigUint64(check + 32, true)
-  let at = packed + view.getUint32(check, true)
-  for (let left = view.getUint32(check + 8, true); left > 0; left--) {
-    const value = signed ? readSigned(view, at, width) : readUnsigned(view, at, width)
-    // Mixed comparison of number and bigint is exact.
-    if (value < lowest || value > highest) return false
-    at += stride
-  }
-  return true
+/** The first refused value in the order of the kernels: by item, then record, then element. */
+function findBadValue(
+  view: DataView,
+  check: LayoutCheck,
+  block: number,
+  recordStride: number,
+  records: number,
+): number | undefined {
+  for (let item = 0; item < check.count; item++)
+    for (let record = 0; record < records; record++)
+      for (let element = 0; element < check.elements; element++) {
+        const at = block + check.offset + item * check.stride + record * recordStride + element * check.width
+        if (isRefused(view, check, at)) return at
+      }
+  return undefined
 }
 
-function readUnsigned(view: DataView, at: number, width: number): number | bigint {
-  if (width === 8) return view.getBigUint64(at, true)
-  if (width === 4) return view.getUint32(at, true)
-  return width === 2 ? view.getUint16(at, true) : view.getUint8(at)
+function isRefused(view: DataView, check: LayoutCheck, at: number): boolean {
+  const { lowest, span, refusesInside } = check
+  const distance = BigInt.asUintN(8 * check.width, readUnsigned(view, at, check) - lowest)
+  return distance > span !== refusesInside
 }
 
-function readSigned(view: DataView, at: number, width: number): number | bigint {
-  if (width === 8) return view.getBigInt64(at, true)
-  if (width === 4) return view.getInt32(at, true)
-  return width === 2 ? view.getInt16(at, true) : view.getInt8(at)
+function readUnsigned(view: DataView, at: number, { width, bigEndian }: LayoutCheck): bigint {
+  if (width === 8) return view.getBigUint64(at, !bigEndian)
+  if (width === 4) return BigInt(view.getUint32(at, !bigEndian))
+  return BigInt(width === 2 ? view.getUint16(at, !bigEndian) : view.getUint8(at))
 }

@@ -142,11 +142,12 @@ it('ENOMEM while a stream of an older version is loaded loses nothing', async ()
     version: 2,
     engine,
     state: { ...state, b: u32({ since: 2 }) },
+    validate: () => undefined,
   })
   const device = await VfioDevice.open(driver)
   const session = await device.setState(RESUMING)
   session?.write(stream)
-  // No room for the candidate, room for the program.
+  // No room for the candidate that validate() looks at, room for the program.
   const taken: number[] = []
   for (let size = 512 * 1024; size >= 80_000;)
     try {

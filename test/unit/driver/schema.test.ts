@@ -18,7 +18,7 @@ import {
   u64,
   u8,
 } from '../../../src/driver/index.ts'
-import { compileLayout } from '../../../src/driver/layout.ts'
+import { compileLayout, leafPath, leavesOf } from '../../../src/driver/layout.ts'
 import { hex } from '../../support/hex.ts'
 import { restoreOpen, save, stateOf, testEngine } from './session-io.ts'
 
@@ -50,7 +50,8 @@ const every = () =>
 
 /** Offsets of the leaves in the live layout. */
 function placed(schema: Schema): Record<string, number> {
-  return Object.fromEntries(compileLayout(schema, 1).leaves.map(({ path, live }) => [path, live]))
+  const leaves = leavesOf(compileLayout(schema, 1).parts)
+  return Object.fromEntries(leaves.map((leaf) => [leafPath(leaf, []), leaf.live]))
 }
 
 describe('the live layout', () => {
@@ -94,9 +95,8 @@ describe('the live layout', () => {
       g: 64,
       'h[0].x': 72,
       'h[0].y': 80,
-      'h[1].x': 88,
-      'h[1].y': 96,
     })
+    expect(compileLayout({ g: u8(), h: repeated(2, inner) }, 1).liveBytes).toBe(40)
     expect(compileLayout({ a: u64(), b: u8() }, 1).liveBytes).toBe(16)
   })
 })
