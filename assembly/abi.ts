@@ -40,3 +40,15 @@ export const LAYOUT_OP_BYTES: i32 = 32
 
 /** One check of a layout program; drawn in `src/engine/layout-rows.ts`. */
 export const LAYOUT_CHECK_BYTES: i32 = 40
+
+/** The checksums a section can carry: XXH3-64, or CRC-32C widened with zeros. */
+export const CHECKSUM_XXH3: i32 = 0
+export const CHECKSUM_CRC32C: i32 = 1
+
+/** Bytes of a section header, and offsets in it; `src/format/section.ts` draws it. */
+export const SECTION_HEADER_BYTES: i32 = 40
+export const SECTION_SEQUENCE_AT: i32 = 4
+export const SECTION_PAYLOAD_BYTES_AT: i32 = 8
+export const SECTION_FIRST_AT: i32 = 16
+export const SECTION_PAYLOAD_CHECKSUM_AT: i32 = 24
+export const SECTION_CHECKSUM_AT: i32 = 32

@@ -12,7 +12,7 @@ export function isOutside(pointer: u64, byteLength: u64): bool {
   return pointer + byteLength > (memory.size() as u32 as u64) << 16
 }
 
-/** True when two ranges of `byteLength` bytes share one. */
-export function isOverlapping(a: usize, b: usize, byteLength: usize): bool {
-  return (a > b ? a - b : b - a) < byteLength
+/** True when two ranges share a byte. */
+export function isOverlapping(a: u64, aBytes: u64, b: u64, bBytes: u64): bool {
+  return a < b + bBytes && b < a + aBytes && aBytes > 0 && bBytes > 0
 }

@@ -26,7 +26,7 @@ export function crc32cTablesBuild(scratch: usize): i32 {
  */
 export function crc32cUpdate(src: usize, length: usize, previous: u32, out: usize, scratch: usize): i32 {
   if (isOutside(src, length) || isOutside(out, 4) || isOutside(scratch, CRC32C_SCRATCH_BYTES)) return EFAULT
-  store<u32>(out, ~update(src, src, length, ~previous, scratch))
+  store<u32>(out, crc32cOf(src, src, length, previous, scratch))
   return 0
 }
 
@@ -45,8 +45,16 @@ export function crc32cCopy(
   if (isOutside(dst, length) || isOutside(src, length)) return EFAULT
   if (isOutside(out, 4) || isOutside(scratch, CRC32C_SCRATCH_BYTES)) return EFAULT
   if (dst - src < length || src - dst < length) return EINVAL
-  store<u32>(out, ~update(dst, src, length, ~previous, scratch))
+  store<u32>(out, crc32cOf(dst, src, length, previous, scratch))
   return 0
+}
+
+/**
+ * CRC-32C of `length` bytes at `src`, continued from `previous`; they are copied to `dst` unless that is
+ * `src`. The caller has checked the ranges.
+ */
+export function crc32cOf(dst: usize, src: usize, length: usize, previous: u32, scratch: usize): u32 {
+  return ~update(dst, src, length, ~previous, scratch)
 }
 
 /** CRC register after `length` bytes at `src`, which are copied to `dst` unless that is `src`. */

@@ -8,6 +8,8 @@
 
 export {
   ABI_VERSION,
+  CHECKSUM_CRC32C,
+  CHECKSUM_XXH3,
   CRC32C_SCRATCH_BYTES,
   EFAULT,
   EINVAL,
@@ -15,6 +17,12 @@ export {
   LAYOUT_GROUP_BYTES,
   LAYOUT_OP_BYTES,
   RUN_BYTES,
+  SECTION_CHECKSUM_AT,
+  SECTION_FIRST_AT,
+  SECTION_HEADER_BYTES,
+  SECTION_PAYLOAD_BYTES_AT,
+  SECTION_PAYLOAD_CHECKSUM_AT,
+  SECTION_SEQUENCE_AT,
   SIMD_BUILD,
   XXH3_SCRATCH_BYTES,
   XXH3_STATE_BYTES,
@@ -24,6 +32,7 @@ export { bitmapRunsFind } from './bitmap'
 export { memoryCopy } from './copy'
 export { crc32cCopy, crc32cTablesBuild, crc32cUpdate } from './crc32c'
 export { pagesDiff } from './diff'
+export { sectionSeal, sectionVerify, sectionsGather } from './frame'
 export { layoutPack, layoutUnpack, layoutValidate } from './layout'
 export { pagesHash, pagesHashDiff } from './page-hash'
 export { zeroPagesScan, zeroRunsFind } from './pages'

@@ -26,8 +26,9 @@ import {
   scratchSums,
   touchedStore,
 } from './xxh3-scratch'
-import { blocksChainScalar, stripesAddScalar, stripesCopyScalar } from './xxh3-stripes-scalar'
-import { blocksChainSimd, stripesAddSimd, stripesCopySimd } from './xxh3-stripes-simd'
+import { blocksChainScalar, stripesAddScalar } from './xxh3-stripes-scalar'
+import { blocksChainSimd, stripesAddSimd } from './xxh3-stripes-simd'
+import { CopyStream, CopyThenNext, HashOnly } from './xxh3-work'
 
 const TURN_STRIPES: usize = BLOCK_STRIPES / 2
 const TURN_BYTES: usize = BLOCK_BYTES / 2
@@ -42,19 +43,48 @@ export function hashLong(src: usize, length: usize, secret: usize, scratch: usiz
   return lanesFinish(lanes, src + done, length - done, length, secret)
 }
 
-/** `hashLong` that also copies the input to `dst`. */
-export function copyLong(dst: usize, src: usize, length: usize, secret: usize, scratch: usize): u64 {
+/**
+ * `hashLong` that also copies the input to `dst`. What is left of it by the streams is short: meanwhile
+ * it reads ahead up to as many of the `nextBytes` at `next`, which the caller will want next.
+ */
+export function copyLong(
+  dst: usize,
+  src: usize,
+  length: usize,
+  secret: usize,
+  scratch: usize,
+  next: usize,
+  nextBytes: usize,
+): u64 {
   const lanes = scratchLanes(scratch)
+  const sums = scratchSums(scratch)
   const blocks = wholeBlocks(length)
   lanesStart(lanes)
-  // A block stays behind, since the streams read ahead in the destination. It and the rest are short:
-  // the copy leaves them in L1 for the hash.
-  const streamed = streamsAdd(lanes, dst, src, blocks == 0 ? 0 : blocks - 1, secret, scratch, true)
-  const from = streamed * BLOCK_BYTES
-  memory.copy(dst + from, src + from, length - from)
-  blocksAdd(lanes, src + from, blocks - streamed, secret, scratch)
-  const done = blocks * BLOCK_BYTES
-  return lanesFinish(lanes, src + done, length - done, length, secret)
+  // A block stays behind, since the streams read ahead in the destination.
+  const streamed = streamsAdd<CopyStream>(lanes, dst, src, blocks == 0 ? 0 : blocks - 1, secret, scratch)
+  src += streamed * BLOCK_BYTES
+  dst += streamed * BLOCK_BYTES
+  let touched: u64 = 0
+  let ahead = next
+  for (let left = blocks - streamed; left > 0; left--) {
+    const hasNext = nextBytes >= BLOCK_BYTES
+    touched += stripesAdd<CopyThenNext>(sums, src, BLOCK_STRIPES, secret, true, dst, hasNext ? ahead : src)
+    blocksChain(lanes, sums, 1, secret)
+    src += BLOCK_BYTES
+    dst += BLOCK_BYTES
+    if (hasNext) {
+      ahead += BLOCK_BYTES
+      nextBytes -= BLOCK_BYTES
+    }
+  }
+  const tailBytes = length - blocks * BLOCK_BYTES
+  const stripes = (tailBytes - 1) / STRIPE_BYTES
+  if (nextBytes < BLOCK_BYTES) ahead = src
+  touched += stripesAdd<CopyThenNext>(lanes, src, stripes, secret, false, dst, ahead)
+  const copied = stripes * STRIPE_BYTES
+  memory.copy(dst + copied, src + copied, tailBytes - copied)
+  touchedStore(scratch, touched)
+  return lastStripeMerge(lanes, src + tailBytes, length, secret)
 }
 
 /** Blocks that are scrambled: those with another byte behind them. */
@@ -65,10 +95,10 @@ export function wholeBlocks(length: usize): usize {
 /** Takes `blocks` whole blocks at `src` into the lanes. */
 export function blocksAdd(lanes: usize, src: usize, blocks: usize, secret: usize, scratch: usize): void {
   const sums = scratchSums(scratch)
-  const streamed = streamsAdd(lanes, 0, src, blocks, secret, scratch, false)
+  const streamed = streamsAdd<HashOnly>(lanes, 0, src, blocks, secret, scratch)
   src += streamed * BLOCK_BYTES
   for (let left = blocks - streamed; left > 0; left--) {
-    stripesAdd(sums, src, BLOCK_STRIPES, secret, true)
+    stripesAdd<HashOnly>(sums, src, BLOCK_STRIPES, secret, true, 0, 0)
     blocksChain(lanes, sums, 1, secret)
     src += BLOCK_BYTES
   }
@@ -76,16 +106,15 @@ export function blocksAdd(lanes: usize, src: usize, blocks: usize, secret: usize
 
 /**
  * Takes as many of the `blocks` at `src` into the lanes as streams of a useful length hold, and copies
- * them to `dst` when `copies`: then TOUCH_AHEAD_BYTES behind them are read there. Returns how many.
+ * them to `dst` when `Work` is CopyStream, which reads TOUCH_AHEAD_BYTES past them. Returns how many.
  */
-function streamsAdd(
+function streamsAdd<Work>(
   lanes: usize,
   dst: usize,
   src: usize,
   blocks: usize,
   secret: usize,
   scratch: usize,
-  copies: bool,
 ): usize {
   const sums = scratchSums(scratch)
   let touched: u64 = 0
@@ -100,8 +129,7 @@ function streamsAdd(
       let at = turn
       let sum = firstSum
       for (let stream: usize = 0; stream < STREAMS; stream++) {
-        if (copies) touched += stripesCopy(sum, dst + at, src + at, TURN_STRIPES, key, !isSecondHalf)
-        else stripesAdd(sum, src + at, TURN_STRIPES, key, !isSecondHalf)
+        touched += stripesAdd<Work>(sum, src + at, TURN_STRIPES, key, !isSecondHalf, dst + at, 0)
         at += streamBytes
         sum += distance * LANES_BYTES
       }
@@ -119,9 +147,13 @@ function streamsAdd(
 
 /** Takes the last `tailBytes` (1 to 1024) of `length` > 240 bytes into the lanes and returns the hash. */
 export function lanesFinish(lanes: usize, tail: usize, tailBytes: usize, length: u64, secret: usize): u64 {
-  stripesAdd(lanes, tail, (tailBytes - 1) / STRIPE_BYTES, secret, false)
-  // The last stripe ends where the input ends and belongs to no block; it may begin before the tail.
-  stripesAdd(lanes, tail + tailBytes - STRIPE_BYTES, 1, secret + LAST_STRIPE_AT, false)
+  stripesAdd<HashOnly>(lanes, tail, (tailBytes - 1) / STRIPE_BYTES, secret, false, 0, 0)
+  return lastStripeMerge(lanes, tail + tailBytes, length, secret)
+}
+
+/** The last stripe ends where the input ends and belongs to no block; it may begin before the tail. */
+function lastStripeMerge(lanes: usize, end: usize, length: u64, secret: usize): u64 {
+  stripesAdd<HashOnly>(lanes, end - STRIPE_BYTES, 1, secret + LAST_STRIPE_AT, false, 0, 0)
   return lanesMerge(lanes, length, secret)
 }
 
@@ -129,19 +161,19 @@ function streamBlocks(blocks: usize): usize {
   return min(blocks / STREAMS, STREAM_BLOCKS)
 }
 
-function stripesAdd(lanes: usize, src: usize, count: usize, key: usize, fresh: bool): void {
+function stripesAdd<Work>(
+  lanes: usize,
+  src: usize,
+  count: usize,
+  key: usize,
+  fresh: bool,
+  dst: usize,
+  ahead: usize,
+): u64 {
   if (ASC_FEATURE_SIMD) {
-    stripesAddSimd(lanes, src, count, key, fresh)
+    return stripesAddSimd<Work>(lanes, src, count, key, fresh, dst, ahead)
   } else {
-    stripesAddScalar(lanes, src, count, key, fresh)
-  }
-}
-
-function stripesCopy(lanes: usize, dst: usize, src: usize, count: usize, key: usize, fresh: bool): u64 {
-  if (ASC_FEATURE_SIMD) {
-    return stripesCopySimd(lanes, dst, src, count, key, fresh)
-  } else {
-    return stripesCopyScalar(lanes, dst, src, count, key, fresh)
+    return stripesAddScalar<Work>(lanes, src, count, key, fresh, dst, ahead)
   }
 }
 

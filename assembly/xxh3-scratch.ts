@@ -28,11 +28,6 @@ export const STREAMS: usize = 3
 export const STREAM_BLOCKS: usize = 64
 /** Blocks between the streams, at the least: below a page they help no prefetcher. */
 export const MIN_STREAM_BLOCKS: usize = 4
-/**
- * How far ahead of its writes the copy reads the destination: what one turn of a stream writes.
- * Without, 64 MiB take 1.15 times as long.
- */
-export const TOUCH_AHEAD_BYTES: usize = 512
 
 /** Stores what every call finds in its scratch. Returns 0, or EFAULT. */
 export function xxh3ScratchBuild(scratch: usize): i32 {

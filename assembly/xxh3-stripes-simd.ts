@@ -7,57 +7,21 @@
  * @module
  */
 
-import { TOUCH_AHEAD_BYTES } from './xxh3-scratch'
+import { TOUCH_AHEAD_BYTES, copies, readsNext } from './xxh3-work'
 import { LANES_BYTES, PRIME32_1, SCRAMBLE_AT, STRIPE_BYTES } from './xxh3-mix'
 
-/** Adds `count` stripes at `src`, keyed from `key` on, to the lanes, or to zeros when `fresh`. */
-export function stripesAddSimd(lanes: usize, src: usize, count: usize, key: usize, fresh: bool): void {
-  let data0 = i64x2.splat(0)
-  let data1 = i64x2.splat(0)
-  let data2 = i64x2.splat(0)
-  let data3 = i64x2.splat(0)
-  let sum0 = i64x2.splat(0)
-  let sum1 = i64x2.splat(0)
-  let sum2 = i64x2.splat(0)
-  let sum3 = i64x2.splat(0)
-  const keyEnd = key + 8 * count
-  for (; key < keyEnd; key += 8) {
-    const read0 = v128.load(src)
-    const read1 = v128.load(src, 16)
-    const read2 = v128.load(src, 32)
-    const read3 = v128.load(src, 48)
-    const key0 = v128.xor(read0, v128.load(key))
-    const key1 = v128.xor(read1, v128.load(key, 16))
-    const key2 = v128.xor(read2, v128.load(key, 32))
-    const key3 = v128.xor(read3, v128.load(key, 48))
-    data0 = i64x2.add(data0, read0)
-    data1 = i64x2.add(data1, read1)
-    data2 = i64x2.add(data2, read2)
-    data3 = i64x2.add(data3, read3)
-    sum0 = i64x2.add(sum0, productsFirst(key0, key1))
-    sum1 = i64x2.add(sum1, productsSecond(key0, key1))
-    sum2 = i64x2.add(sum2, productsFirst(key2, key3))
-    sum3 = i64x2.add(sum3, productsSecond(key2, key3))
-    src += STRIPE_BYTES
-  }
-  pairAdd(lanes, sum0, data0, fresh)
-  pairAdd(lanes + 16, sum1, data1, fresh)
-  pairAdd(lanes + 32, sum2, data2, fresh)
-  pairAdd(lanes + 48, sum3, data3, fresh)
-}
-
 /**
- * `stripesAddSimd` that also copies the stripes to `dst`. Reads on TOUCH_AHEAD_BYTES past each word it
- * writes, so that the lines to be written are on their way; returns what it read there, which is of no
- * use but that no compiler can leave the read out.
+ * Adds `count` stripes at `src`, keyed from `key` on, to the lanes, or to zeros when `fresh`. `Work` says
+ * what else happens to them; `dst` and `ahead` are of no account without it.
  */
-export function stripesCopySimd(
+export function stripesAddSimd<Work>(
   lanes: usize,
-  dst: usize,
   src: usize,
   count: usize,
   key: usize,
   fresh: bool,
+  dst: usize,
+  ahead: usize,
 ): u64 {
   let data0 = i64x2.splat(0)
   let data1 = i64x2.splat(0)
@@ -74,11 +38,15 @@ export function stripesCopySimd(
     const read1 = v128.load(src, 16)
     const read2 = v128.load(src, 32)
     const read3 = v128.load(src, 48)
-    touched += load<u64>(dst, TOUCH_AHEAD_BYTES)
-    v128.store(dst, read0)
-    v128.store(dst, read1, 16)
-    v128.store(dst, read2, 32)
-    v128.store(dst, read3, 48)
+    if (copies<Work>()) {
+      touched += readsNext<Work>() ? load<u64>(ahead) : load<u64>(dst, TOUCH_AHEAD_BYTES)
+      v128.store(dst, read0)
+      v128.store(dst, read1, 16)
+      v128.store(dst, read2, 32)
+      v128.store(dst, read3, 48)
+      dst += STRIPE_BYTES
+      if (readsNext<Work>()) ahead += STRIPE_BYTES
+    }
     const key0 = v128.xor(read0, v128.load(key))
     const key1 = v128.xor(read1, v128.load(key, 16))
     const key2 = v128.xor(read2, v128.load(key, 32))
@@ -92,7 +60,6 @@ export function stripesCopySimd(
     sum2 = i64x2.add(sum2, productsFirst(key2, key3))
     sum3 = i64x2.add(sum3, productsSecond(key2, key3))
     src += STRIPE_BYTES
-    dst += STRIPE_BYTES
   }
   pairAdd(lanes, sum0, data0, fresh)
   pairAdd(lanes + 16, sum1, data1, fresh)

@@ -53,9 +53,9 @@ export function xxh3Copy(
 ): i32 {
   if (isOutside(dst, length) || isOutside(src, length)) return EFAULT
   if (isOutside(out, 8) || isOutside(scratch, XXH3_SCRATCH_BYTES)) return EFAULT
-  if (isOverlapping(dst, src, length)) return EINVAL
+  if (isOverlapping(dst, length, src, length)) return EINVAL
   // SAFETY: both ranges are inside the memory; hashes as above.
-  store<u64>(out, hashWhileCopying(dst, src, length, seedOf(seedLow, seedHigh), scratch))
+  store<u64>(out, hashWhileCopying(dst, src, length, seedOf(seedLow, seedHigh), scratch, 0, 0))
   return 0
 }
 
@@ -66,9 +66,22 @@ export function hashOf(src: usize, length: usize, seed: u64, scratch: usize): u6
     : hashUpTo240(src, length, seed, defaultSecret(scratch))
 }
 
-/** `hashOf` that also copies the input to `dst`, which must not overlap it. */
-export function hashWhileCopying(dst: usize, src: usize, length: usize, seed: u64, scratch: usize): u64 {
-  if (length > 240) return copyLong(dst, src, length, seededSecret(scratch, seed), scratch)
+/**
+ * `hashOf` that also copies the input to `dst`, which must not overlap it, and while it has time reads
+ * ahead what the caller wants next.
+ */
+export function hashWhileCopying(
+  dst: usize,
+  src: usize,
+  length: usize,
+  seed: u64,
+  scratch: usize,
+  next: usize,
+  nextBytes: usize,
+): u64 {
+  if (length > 240) {
+    return copyLong(dst, src, length, seededSecret(scratch, seed), scratch, next, nextBytes)
+  }
   memory.copy(dst, src, length)
   return hashUpTo240(src, length, seed, defaultSecret(scratch))
 }

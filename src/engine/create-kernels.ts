@@ -131,6 +131,52 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
       const result = abi.zeroRunsFind(src, byteLength, pageBytes, firstPage, pageCount, runs, maxRuns)
       return checked(result, 'find zero runs')
     },
+    sectionSeal(kind, header, payload, payloadBytes, copyTo = 0, digest = 0) {
+      addresses('seal a section', kind, header, payload, payloadBytes)
+      addresses('seal a section', copyTo, digest, 0, 0)
+      checked(
+        abi.sectionSeal(kind, header, payload, payloadBytes, copyTo, digest, xxh3Scratch, crc32cScratch),
+        'seal a section',
+      )
+    },
+    sectionVerify(kind, payload, payloadBytes, expected) {
+      addresses('verify a section', kind, payload, payloadBytes, expected)
+      const result = abi.sectionVerify(kind, payload, payloadBytes, expected, xxh3Scratch, crc32cScratch)
+      return checked(result, 'verify a section') === 1
+    },
+    sectionsGather(
+      kind,
+      template,
+      runs,
+      runCount,
+      source,
+      memoryBytes,
+      pageBytes,
+      out,
+      outBytes,
+      digest,
+      totals,
+    ) {
+      addresses('gather sections', kind, template, runs, runCount)
+      addresses('gather sections', source, memoryBytes, pageBytes, out)
+      addresses('gather sections', outBytes, digest, totals, 0)
+      const result = abi.sectionsGather(
+        kind,
+        template,
+        runs,
+        runCount,
+        source,
+        memoryBytes,
+        pageBytes,
+        out,
+        outBytes,
+        digest,
+        totals,
+        xxh3Scratch,
+        crc32cScratch,
+      )
+      return checked(result, 'gather sections')
+    },
     layoutPack(program, programBytes, packed, live) {
       addresses('pack', program, programBytes, packed, live)
       checked(abi.layoutPack(program, programBytes, packed, live), 'pack')

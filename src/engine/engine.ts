@@ -94,6 +94,50 @@ export interface Kernels {
     maxRuns: number,
   ): number
   /**
+   * Completes the 40-byte section header at `header`, of which all but the checksums is there: stores
+   * the checksum of `payloadBytes` at `payload`, then the header's own. Unless they are 0, also copies
+   * the payload to `copyTo`, in the same pass, and chains the header's checksum into the running digest:
+   * 16 bytes at `digest`, of which the first 8 are the digest and the others scratch.
+   *
+   * `kind` is {@link CHECKSUM_XXH3} or {@link CHECKSUM_CRC32C}. EINVAL for another, and when `copyTo`
+   * overlaps the payload.
+   */
+  sectionSeal(
+    kind: number,
+    header: number,
+    payload: number,
+    payloadBytes: number,
+    copyTo?: number,
+    digest?: number,
+  ): void
+  /** True when the checksum of the payload is the 8 bytes at `expected`. EINVAL for a kind that is none. */
+  sectionVerify(kind: number, payload: number, payloadBytes: number, expected: number): boolean
+  /**
+   * Writes one sealed section for each of `runCount` runs of pages (as `bitmapRuns` stores them, at
+   * `runs`) of the `memoryBytes` at `source`, back to back at `out`: a header with the 24 bytes at
+   * `template`, in which sequence number (counting up from the template's), payload length and first
+   * page are filled in, and the run's pages. The memory's last page may be short. Stops before the first
+   * run for which the `outBytes` leave no room. Chains `digest` as `sectionSeal` does, unless it is 0.
+   *
+   * Returns how many runs it wrote, and at `totals` two u32: bytes written, and bytes of payload among
+   * them. EFAULT also for a run that reaches outside `memoryBytes`, EINVAL for an empty one, no page
+   * size, a kind that is none, or an output that overlaps runs or memory; then nothing is written. Runs
+   * behind the one it stops at are not looked at.
+   */
+  sectionsGather(
+    kind: number,
+    template: number,
+    runs: number,
+    runCount: number,
+    source: number,
+    memoryBytes: number,
+    pageBytes: number,
+    out: number,
+    outBytes: number,
+    digest: number,
+    totals: number,
+  ): number
+  /**
    * Live layout to packed stream: runs the program of `programBytes` bytes at `program` (drawn in
    * `layout-rows.ts`), all of it checked before the first op moves a byte. EFAULT also for an op that
    * would overwrite the program, EINVAL for rows that make no sense. The program's checks do not run.
@@ -116,6 +160,9 @@ export const ZERO_RUN_FLAG = -0x80000000
 
 /** Bytes of engine memory that the state of an XXH3-64 in pieces takes; best at a multiple of 16. */
 export { XXH3_STATE_BYTES } from './kernel-abi.ts'
+
+/** Kinds of checksum that a section can carry. */
+export { CHECKSUM_CRC32C, CHECKSUM_XXH3 } from './kernel-abi.ts'
 
 /** A shared engine's memory and code, as they go to another thread by `postMessage`. */
 export interface EngineShare {

@@ -24,6 +24,30 @@ export const XXH3_STATE_BYTES = 1360
 /** Scratch of CRC-32C: the tables `crc32cTablesBuild` writes at its front, and work memory. */
 export const CRC32C_SCRATCH_BYTES = 35936
 
+/** Kind of a section's checksum: XXH3-64. */
+export const CHECKSUM_XXH3 = 0
+
+/** Kind of a section's checksum: CRC-32C, widened to 8 bytes with zeros. */
+export const CHECKSUM_CRC32C = 1
+
+/** Bytes of a section header. */
+export const SECTION_HEADER_BYTES = 40
+
+/** Offset of the u32 sequence number in a section header. */
+export const SECTION_SEQUENCE_AT = 4
+
+/** Offset of the u32 payload length in a section header. */
+export const SECTION_PAYLOAD_BYTES_AT = 8
+
+/** Offset of the u64 first page in a section header. */
+export const SECTION_FIRST_AT = 16
+
+/** Offset of the payload's checksum in a section header; all before it is a template. */
+export const SECTION_PAYLOAD_CHECKSUM_AT = 24
+
+/** Offset of the header's own checksum, over all bytes before it. */
+export const SECTION_CHECKSUM_AT = 32
+
 /** The raw kernels; the doc comments of `assembly/` say what each does. */
 export interface KernelAbi {
   memoryCopy(dst: number, src: number, length: number): number
@@ -72,6 +96,39 @@ export interface KernelAbi {
     scratch: number,
   ): number
   bitmapRunsFind(bitmap: number, firstBit: number, bitCount: number, runs: number, maxRuns: number): number
+  sectionSeal(
+    kind: number,
+    header: number,
+    payload: number,
+    payloadBytes: number,
+    copyTo: number,
+    digest: number,
+    xxh3Scratch: number,
+    crc32cScratch: number,
+  ): number
+  sectionVerify(
+    kind: number,
+    payload: number,
+    payloadBytes: number,
+    expected: number,
+    xxh3Scratch: number,
+    crc32cScratch: number,
+  ): number
+  sectionsGather(
+    kind: number,
+    template: number,
+    runs: number,
+    runCount: number,
+    source: number,
+    memoryBytes: number,
+    pageBytes: number,
+    out: number,
+    outBytes: number,
+    digest: number,
+    totals: number,
+    xxh3Scratch: number,
+    crc32cScratch: number,
+  ): number
   layoutPack(program: number, programBytes: number, packed: number, live: number): number
   layoutUnpack(program: number, programBytes: number, live: number, packed: number, out: number): number
   layoutValidate(program: number, programBytes: number, packed: number, out: number): number

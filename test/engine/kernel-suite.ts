@@ -11,6 +11,7 @@ import { pageHashCases } from './kernels/page-hashes.ts'
 import { rangeCases } from './kernels/ranges.ts'
 import { bitmapRunCases } from './kernels/bitmap-runs.ts'
 import { zeroRunCases } from './kernels/zero-runs.ts'
+import { sectionCases } from './kernels/sections.ts'
 import { xxh3Cases } from './kernels/xxh3.ts'
 import { zeroPageCases } from './kernels/zero-pages.ts'
 
@@ -24,6 +25,7 @@ export function kernelSuite(variant: EngineVariant, shared = false): void {
     checksumCases(() => engine)
     crc32cCases(() => engine)
     xxh3Cases(() => engine)
+    sectionCases(() => engine)
     copyCases(() => engine)
     zeroPageCases(() => engine)
     zeroRunCases(() => engine)

@@ -106,6 +106,44 @@ describe('the variants agree byte for byte on', () => {
     )
   })
 
+  test('sections', () => {
+    const run = fc.tuple(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 12 }))
+    const runs = fc
+      .array(run, { maxLength: 12 })
+      .map((pairs) => new Uint8Array(Uint32Array.from(pairs.flat()).buffer))
+    const kind = fc.integer({ min: 0, max: 2 })
+    fc.assert(
+      fc.property(
+        content,
+        runs,
+        kind,
+        length,
+        length,
+        fc.integer({ min: 0, max: 700 }),
+        (bytes, list, k, n, room, page) => {
+          const count = list.length / 8
+          const gathered = (kernels: Kernels): number =>
+            kernels.sectionsGather(
+              k,
+              AREA,
+              PROGRAM,
+              count,
+              AREA,
+              n,
+              page,
+              OUT,
+              room,
+              PROGRAM + 1000,
+              PROGRAM + 2000,
+            )
+          agree(bytes, gathered, list)
+          agree(bytes, (kernels) => kernels.sectionSeal(k, OUT, AREA + 1, n, OUT + 100, 0))
+          agree(bytes, (kernels) => kernels.sectionVerify(k, AREA, n, AREA + room))
+        },
+      ),
+    )
+  })
+
   test('zero pages', () => {
     fc.assert(
       fc.property(content, pointer, length, fc.integer({ min: 0, max: 700 }), (bytes, src, n, pageBytes) => {

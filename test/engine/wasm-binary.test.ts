@@ -11,9 +11,17 @@ import {
 } from '../../src/engine/index.ts'
 import {
   ABI_VERSION,
+  CHECKSUM_CRC32C,
+  CHECKSUM_XXH3,
   CRC32C_SCRATCH_BYTES,
   KERNEL_EFAULT,
   KERNEL_EINVAL,
+  SECTION_CHECKSUM_AT,
+  SECTION_FIRST_AT,
+  SECTION_HEADER_BYTES,
+  SECTION_PAYLOAD_BYTES_AT,
+  SECTION_PAYLOAD_CHECKSUM_AT,
+  SECTION_SEQUENCE_AT,
   XXH3_SCRATCH_BYTES,
   XXH3_STATE_BYTES,
 } from '../../src/engine/kernel-abi.ts'
@@ -111,9 +119,15 @@ describe.each([
       abi.xxh3Copy(1000, 0, 300, 16, 0, 0, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Update(1000, 0, 300, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Digest(1000, 0, end - XXH3_SCRATCH_BYTES + 1),
+      abi.sectionSeal(0, 0, 100, 300, 0, 0, end - XXH3_SCRATCH_BYTES + 1, 0),
+      abi.sectionSeal(0, 0, 100, 300, 0, 0, 0, end - CRC32C_SCRATCH_BYTES + 1),
+      abi.sectionVerify(1, 0, 100, 300, end - XXH3_SCRATCH_BYTES + 1, 0),
+      abi.sectionVerify(1, 0, 100, 300, 0, end - CRC32C_SCRATCH_BYTES + 1),
+      abi.sectionsGather(0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, end - XXH3_SCRATCH_BYTES + 1, 0),
+      abi.sectionsGather(0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, end - CRC32C_SCRATCH_BYTES + 1),
       abi.pagesHash(0, 8192, 4096, 16_384, end - XXH3_SCRATCH_BYTES + 1),
       abi.pagesHashDiff(0, 8192, 4096, 16_384, 20_000, end - XXH3_SCRATCH_BYTES + 1),
-    ]).toEqual(Array(13).fill(KERNEL_EFAULT))
+    ]).toEqual(Array(19).fill(KERNEL_EFAULT))
     expect(Buffer.compare(new Uint8Array(memory.buffer), before)).toBe(0)
   })
 
@@ -127,6 +141,8 @@ describe.each([
     )
     expect(numbers).toEqual({
       ABI_VERSION,
+      CHECKSUM_CRC32C,
+      CHECKSUM_XXH3,
       CRC32C_SCRATCH_BYTES,
       EFAULT: KERNEL_EFAULT,
       EINVAL: KERNEL_EINVAL,
@@ -134,6 +150,12 @@ describe.each([
       LAYOUT_GROUP_BYTES,
       LAYOUT_OP_BYTES,
       RUN_BYTES,
+      SECTION_CHECKSUM_AT,
+      SECTION_FIRST_AT,
+      SECTION_HEADER_BYTES,
+      SECTION_PAYLOAD_BYTES_AT,
+      SECTION_PAYLOAD_CHECKSUM_AT,
+      SECTION_SEQUENCE_AT,
       SIMD_BUILD: variant.startsWith('simd') ? 1 : 0,
       XXH3_SCRATCH_BYTES,
       XXH3_STATE_BYTES,

@@ -1,5 +1,5 @@
 /**
- * The bounds check of the TypeScript twin.
+ * The range checks of the TypeScript twin.
  *
  * @module
  */
@@ -7,4 +7,9 @@
 /** True when `byteLength` bytes at `pointer` reach outside `memoryBytes`. */
 export function isOutside(memoryBytes: number, pointer: number, byteLength: number): boolean {
   return pointer + byteLength > memoryBytes
+}
+
+/** True when two ranges share a byte. */
+export function isOverlapping(a: number, aBytes: number, b: number, bBytes: number): boolean {
+  return a < b + bBytes && b < a + aBytes && aBytes > 0 && bBytes > 0
 }

@@ -14,9 +14,10 @@ import {
 } from '../kernel-abi.ts'
 import type { KernelAbi } from '../kernel-abi.ts'
 import { bitmapRunsFind } from './bitmap.ts'
-import { isOutside } from './bounds.ts'
+import { isOutside, isOverlapping } from './bounds.ts'
 import { crc32c } from './crc32c.ts'
 import { pagesDiff } from './diff.ts'
+import { sectionSeal, sectionVerify, sectionsGather } from './frame.ts'
 import { layoutPack, layoutUnpack, layoutValidate } from './layout.ts'
 import { pagesHash, pagesHashDiff } from './page-hash.ts'
 import { zeroPagesScan, zeroRunsFind } from './pages.ts'
@@ -28,6 +29,8 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
   const view = new DataView(bytes.buffer)
   const outside = (pointer: number, byteLength: number): boolean =>
     isOutside(bytes.length, pointer, byteLength)
+  const scratchOutside = (xxh3Scratch: number, crc32cScratch: number): boolean =>
+    outside(xxh3Scratch, XXH3_SCRATCH_BYTES) || outside(crc32cScratch, CRC32C_SCRATCH_BYTES)
   return {
     memoryCopy(dst, src, length) {
       if (outside(dst, length) || outside(src, length)) return KERNEL_EFAULT
@@ -45,7 +48,7 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
     xxh3Copy(dst, src, length, out, seedLow, seedHigh, scratch) {
       if (outside(dst, length) || outside(src, length)) return KERNEL_EFAULT
       if (outside(out, 8) || outside(scratch, XXH3_SCRATCH_BYTES)) return KERNEL_EFAULT
-      if (Math.abs(dst - src) < length) return KERNEL_EINVAL
+      if (isOverlapping(dst, length, src, length)) return KERNEL_EINVAL
       bytes.copyWithin(dst, src, src + length)
       view.setBigUint64(out, xxh3(view, src, length, seedOf(seedLow, seedHigh)), true)
       return 0
@@ -95,6 +98,45 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
         : pagesHashDiff(view, src, length, pageBytes, table, bitmap),
     bitmapRunsFind: (bitmap, firstBit, bitCount, runs, maxRuns) =>
       bitmapRunsFind(view, bitmap, firstBit, bitCount, runs, maxRuns),
+    sectionSeal: (kind, header, payload, payloadBytes, copyTo, digest, xxh3Scratch, crc32cScratch) =>
+      scratchOutside(xxh3Scratch, crc32cScratch)
+        ? KERNEL_EFAULT
+        : sectionSeal(view, kind, header, payload, payloadBytes, copyTo, digest),
+    sectionVerify: (kind, payload, payloadBytes, expected, xxh3Scratch, crc32cScratch) =>
+      scratchOutside(xxh3Scratch, crc32cScratch)
+        ? KERNEL_EFAULT
+        : sectionVerify(view, kind, payload, payloadBytes, expected),
+    sectionsGather: (
+      kind,
+      template,
+      runs,
+      runCount,
+      source,
+      memoryBytes,
+      pageBytes,
+      out,
+      outBytes,
+      digest,
+      totals,
+      xxh3Scratch,
+      crc32cScratch,
+    ) =>
+      scratchOutside(xxh3Scratch, crc32cScratch)
+        ? KERNEL_EFAULT
+        : sectionsGather(
+            view,
+            kind,
+            template,
+            runs,
+            runCount,
+            source,
+            memoryBytes,
+            pageBytes,
+            out,
+            outBytes,
+            digest,
+            totals,
+          ),
     layoutPack: (program, programBytes, packed, live) =>
       layoutPack(view, program, programBytes, packed, live),
     layoutUnpack: (program, programBytes, live, packed, out) =>

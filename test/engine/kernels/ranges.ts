@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Engine, Kernels } from '../../../src/engine/index.ts'
-import { XXH3_STATE_BYTES } from '../../../src/engine/index.ts'
+import { RUN_BYTES, XXH3_STATE_BYTES } from '../../../src/engine/index.ts'
 import { expectUntouched } from './fixture.ts'
 
 /** A pointer argument of a kernel and how many bytes the call below makes it use there. */
@@ -13,6 +13,16 @@ interface Range {
 
 /** Any range inside the memory, for the arguments that are not tried. */
 const FINE = 66_000
+
+/** `sectionsGather` of no run of a memory of 300 bytes, with one argument to try. */
+function gather(tried: 'template' | 'source' | 'out' | 'digest' | 'totals'): Range['call'] {
+  return (k, p) => {
+    const fine = { template: FINE, source: FINE + 200, out: FINE + 600, digest: 0, totals: FINE + 1200 }
+    fine[tried] = p
+    const { template, source, out, digest, totals } = fine
+    return k.sectionsGather(0, template, FINE + 100, 0, source, 300, 4096, out, 500, digest, totals)
+  }
+}
 
 const RANGES: readonly Range[] = [
   { kernel: 'copy', pointer: 'dst', byteLength: 64, call: (k, p) => k.copy(p, FINE, 64) },
@@ -102,6 +112,47 @@ const RANGES: readonly Range[] = [
     byteLength: 32,
     call: (k, p) => k.zeroRuns(FINE, 90, 20, 1, 4, p, 4),
   },
+  {
+    kernel: 'sectionSeal',
+    pointer: 'header',
+    byteLength: 40,
+    call: (k, p) => k.sectionSeal(0, p, FINE, 300),
+  },
+  {
+    kernel: 'sectionSeal',
+    pointer: 'payload',
+    byteLength: 300,
+    call: (k, p) => k.sectionSeal(1, FINE, p, 300),
+  },
+  {
+    kernel: 'sectionSeal',
+    pointer: 'copyTo',
+    byteLength: 300,
+    call: (k, p) => k.sectionSeal(0, FINE, FINE + 400, 300, p),
+  },
+  {
+    kernel: 'sectionSeal',
+    pointer: 'digest',
+    byteLength: 16,
+    call: (k, p) => k.sectionSeal(0, FINE, FINE + 400, 300, 0, p),
+  },
+  {
+    kernel: 'sectionVerify',
+    pointer: 'payload',
+    byteLength: 300,
+    call: (k, p) => k.sectionVerify(0, p, 300, FINE),
+  },
+  {
+    kernel: 'sectionVerify',
+    pointer: 'expected',
+    byteLength: 8,
+    call: (k, p) => k.sectionVerify(1, FINE, 300, p),
+  },
+  { kernel: 'sectionsGather', pointer: 'template', byteLength: 24, call: gather('template') },
+  { kernel: 'sectionsGather', pointer: 'source', byteLength: 300, call: gather('source') },
+  { kernel: 'sectionsGather', pointer: 'out', byteLength: 500, call: gather('out') },
+  { kernel: 'sectionsGather', pointer: 'digest', byteLength: 16, call: gather('digest') },
+  { kernel: 'sectionsGather', pointer: 'totals', byteLength: 8, call: gather('totals') },
 ]
 
 /** Lengths and counts, each far too large in one way or another. */
@@ -110,6 +161,14 @@ const LENGTHS: readonly (readonly [string, (kernels: Kernels, length: number) =>
   ['xxh3 byteLength', (k, n) => k.xxh3(FINE, n, FINE)],
   ['copyXxh3 byteLength', (k, n) => k.copyXxh3(FINE, FINE, n, FINE)],
   ['xxh3Update byteLength', (k, n) => k.xxh3Update(FINE, FINE, n)],
+  ['sectionSeal payloadBytes', (k, n) => k.sectionSeal(0, FINE, FINE, n)],
+  ['sectionSeal copied payloadBytes', (k, n) => k.sectionSeal(0, FINE, FINE, n, FINE)],
+  ['sectionVerify payloadBytes', (k, n) => k.sectionVerify(0, FINE, n, FINE)],
+  [
+    'sectionsGather memoryBytes',
+    (k, n) => k.sectionsGather(0, FINE, FINE, 0, FINE, n, 4096, FINE, 0, 0, FINE),
+  ],
+  ['sectionsGather outBytes', (k, n) => k.sectionsGather(0, FINE, FINE, 0, FINE, 0, 4096, FINE, n, 0, FINE)],
   ['crc32c byteLength', (k, n) => k.crc32c(FINE, n)],
   ['copyCrc32c byteLength', (k, n) => k.copyCrc32c(FINE, FINE, n)],
   ['zeroPages byteLength', (k, n) => k.zeroPages(FINE, n, 4096, FINE)],
@@ -177,6 +236,13 @@ export function rangeCases(createSmall: () => Promise<Engine>): void {
         Number.NaN,
       ]
       for (const length of tooLong) expectUntouched(engine, 'EFAULT', () => call(engine.kernels, length))
+    })
+
+    test('counts whose byte length wraps at 2^32 are EFAULT', () => {
+      const sections = (runs: number, runCount: number): number =>
+        engine.kernels.sectionsGather(0, FINE, runs, runCount, FINE, 300, 4096, FINE, 0, 0, FINE)
+      expectUntouched(engine, 'EFAULT', () => sections(FINE, 2 ** 32 / RUN_BYTES + 1))
+      expectUntouched(engine, 'EFAULT', () => sections(end - RUN_BYTES + 1, 1))
     })
 
     test('tables of more entries than memory can hold are EFAULT', () => {
