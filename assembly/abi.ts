@@ -41,6 +41,9 @@ export const LAYOUT_OP_BYTES: i32 = 32
 /** One check of a layout program; drawn in `src/engine/layout-rows.ts`. */
 export const LAYOUT_CHECK_BYTES: i32 = 40
 
+/** The hash table `lz4Compress` overwrites: 4096 offsets of 32 bits. */
+export const LZ4_TABLE_BYTES: i32 = 16384
+
 /** The checksums a section can carry: XXH3-64, or CRC-32C widened with zeros. */
 export const CHECKSUM_XXH3: i32 = 0
 export const CHECKSUM_CRC32C: i32 = 1

@@ -16,6 +16,7 @@ export {
   LAYOUT_CHECK_BYTES,
   LAYOUT_GROUP_BYTES,
   LAYOUT_OP_BYTES,
+  LZ4_TABLE_BYTES,
   RUN_BYTES,
   SECTION_CHECKSUM_AT,
   SECTION_FIRST_AT,
@@ -35,6 +36,8 @@ export { pagesDiff } from './diff'
 export { sectionSeal, sectionVerify, sectionsGather } from './frame'
 export { layoutPack, layoutUnpack, layoutValidate } from './layout'
 export { pagesHash, pagesHashDiff } from './page-hash'
+export { lz4Compress } from './lz4-compress'
+export { lz4Decompress } from './lz4-decompress'
 export { zeroPagesScan, zeroRunsFind } from './pages'
 export { xxh3Copy, xxh3Hash } from './xxh3'
 export { xxh3ScratchBuild } from './xxh3-scratch'

@@ -7,7 +7,7 @@
 
 import { VfioError } from '../errors.ts'
 import type { Kernels } from './engine.ts'
-import { KERNEL_EINVAL, XXH3_SCRATCH_BYTES } from './kernel-abi.ts'
+import { CRC32C_SCRATCH_BYTES, KERNEL_EINVAL, LZ4_TABLE_BYTES, XXH3_SCRATCH_BYTES } from './kernel-abi.ts'
 import type { KernelAbi } from './kernel-abi.ts'
 import type { LayoutFault } from './layout-rows.ts'
 
@@ -19,11 +19,15 @@ const CRC32C_OUT_AT = 64
 const LAYOUT_FAULT_AT = 96
 const XXH3_SCRATCH_AT = 128
 const CRC32C_SCRATCH_AT: number = XXH3_SCRATCH_AT + XXH3_SCRATCH_BYTES
+// The end of CRC-32C's scratch is work memory, which means nothing between two calls.
+const LZ4_TABLE_AT: number = CRC32C_SCRATCH_AT + CRC32C_SCRATCH_BYTES - LZ4_TABLE_BYTES
 
 /** Reason and remedy of an EINVAL. */
 const UNKNOWN_ARGUMENT =
   "an argument or a program's op is not one the kernel knows, see the Kernels interface"
 const OVERLAP = 'source and destination overlap, pass ranges that share no byte'
+const BAD_BLOCK =
+  'the block is malformed or holds more than dstBytes, pass what lz4Compress wrote and room for all of it'
 
 /** Kernels that call `abi` over `buffer`, with {@link SCRATCH_BYTES} at `scratch` that nobody else uses. */
 export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch = 0): Kernels {
@@ -32,6 +36,7 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
   const layoutFault = scratch + LAYOUT_FAULT_AT
   const xxh3Scratch = scratch + XXH3_SCRATCH_AT
   const crc32cScratch = scratch + CRC32C_SCRATCH_AT
+  const lz4Table = scratch + LZ4_TABLE_AT
 
   /** The one place where a kernel's errno becomes an error. */
   function checked(result: number, action: string, invalid = UNKNOWN_ARGUMENT): number {
@@ -100,6 +105,14 @@ export function createKernels(abi: KernelAbi, buffer: ArrayBufferLike, scratch =
         OVERLAP,
       )
       return view.getUint32(crc32cOut, true)
+    },
+    lz4Compress(src, srcBytes, dst, dstBytes) {
+      addresses('compress', src, srcBytes, dst, dstBytes)
+      return checked(abi.lz4Compress(src, srcBytes, dst, dstBytes, lz4Table), 'compress')
+    },
+    lz4Decompress(src, srcBytes, dst, dstBytes) {
+      addresses('decompress', src, srcBytes, dst, dstBytes)
+      return checked(abi.lz4Decompress(src, srcBytes, dst, dstBytes), 'decompress', BAD_BLOCK)
     },
     zeroPages(src, byteLength, pageBytes, bitmap) {
       addresses('scan for zero pages', src, byteLength, pageBytes, bitmap)

@@ -49,6 +49,17 @@ export interface Kernels {
    */
   copyCrc32c(dst: number, src: number, byteLength: number, previous?: number): number
   /**
+   * Writes `srcBytes` bytes as one LZ4 block to `dst` and returns its length, or 0 when that exceeds
+   * `dstBytes`: what does not shrink is sent as it is. The rest of `dst` may be overwritten, too.
+   */
+  lz4Compress(src: number, srcBytes: number, dst: number, dstBytes: number): number
+  /**
+   * Writes the bytes of the LZ4 block of `srcBytes` bytes to `dst` and returns how many they are.
+   * EINVAL when the block is malformed or holds more than `dstBytes`; any block may come from a
+   * stranger. The rest of `dst` may be overwritten, too.
+   */
+  lz4Decompress(src: number, srcBytes: number, dst: number, dstBytes: number): number
+  /**
    * Sets bit n of the bitmap at `bitmap` (bit n is bit n % 8 of byte n / 8) when page n of the bytes
    * is all zero and clears it otherwise; whole bytes are written. The last page may be short.
    * Returns how many pages are zero. EINVAL when `pageBytes` is 0.

@@ -24,6 +24,9 @@ export const XXH3_STATE_BYTES = 1360
 /** Scratch of CRC-32C: the tables `crc32cTablesBuild` writes at its front, and work memory. */
 export const CRC32C_SCRATCH_BYTES = 35936
 
+/** The hash table `lz4Compress` overwrites. */
+export const LZ4_TABLE_BYTES = 16384
+
 /** Kind of a section's checksum: XXH3-64. */
 export const CHECKSUM_XXH3 = 0
 
@@ -75,6 +78,8 @@ export interface KernelAbi {
   crc32cTablesBuild(scratch: number): number
   crc32cUpdate(src: number, length: number, previous: number, out: number, scratch: number): number
   crc32cCopy(dst: number, src: number, length: number, previous: number, out: number, scratch: number): number
+  lz4Compress(src: number, length: number, dst: number, capacity: number, table: number): number
+  lz4Decompress(src: number, length: number, dst: number, capacity: number): number
   zeroPagesScan(src: number, length: number, pageBytes: number, bitmap: number): number
   zeroRunsFind(
     src: number,

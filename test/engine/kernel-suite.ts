@@ -6,6 +6,7 @@ import { copyCases } from './kernels/copying.ts'
 import { crc32cCases } from './kernels/crc32c.ts'
 import { diffPageCases } from './kernels/diff-pages.ts'
 import { layoutCheckCases } from './kernels/layout-checks.ts'
+import { lz4Cases } from './kernels/lz4.ts'
 import { layoutCases } from './kernels/layouts.ts'
 import { pageHashCases } from './kernels/page-hashes.ts'
 import { rangeCases } from './kernels/ranges.ts'
@@ -24,6 +25,7 @@ export function kernelSuite(variant: EngineVariant, shared = false): void {
     })
     checksumCases(() => engine)
     crc32cCases(() => engine)
+    lz4Cases(() => engine)
     xxh3Cases(() => engine)
     sectionCases(() => engine)
     copyCases(() => engine)

@@ -92,6 +92,27 @@ describe('the variants agree byte for byte on', () => {
     )
   })
 
+  test('copies with CRC-32C', () => {
+    fc.assert(
+      fc.property(content, pointer, pointer, length, u32, (bytes, dst, src, n, previous) => {
+        agree(bytes, (k) => k.copyCrc32c(dst, src, n, previous))
+      }),
+    )
+  })
+
+  test('LZ4 blocks', () => {
+    fc.assert(
+      fc.property(content, pointer, length, fc.integer({ min: 0, max: 8000 }), (bytes, src, n, room) => {
+        agree(bytes, (k, memory) => {
+          const written = k.lz4Compress(src, n, OUT, room)
+          // Past the block's end is anything.
+          memory.fill(0, OUT + written)
+          return written
+        })
+      }),
+    )
+  })
+
   test('copies that hash, and hashes in pieces, with their state', () => {
     fc.assert(
       fc.property(content, pointer, pointer, length, u32, (bytes, dst, src, n, seed) => {

@@ -16,6 +16,7 @@ import {
   CRC32C_SCRATCH_BYTES,
   KERNEL_EFAULT,
   KERNEL_EINVAL,
+  LZ4_TABLE_BYTES,
   SECTION_CHECKSUM_AT,
   SECTION_FIRST_AT,
   SECTION_HEADER_BYTES,
@@ -113,6 +114,7 @@ describe.each([
       abi.crc32cUpdate(0, 8, 0, end - 3, 0),
       abi.crc32cCopy(100, 0, 8, 0, 16, end - CRC32C_SCRATCH_BYTES + 1),
       abi.crc32cCopy(100, 0, 8, 0, end - 3, 0),
+      abi.lz4Compress(0, 8, 16, 100, end - LZ4_TABLE_BYTES + 1),
       abi.xxh3Hash(0, 300, 16, 0, 0, end - XXH3_SCRATCH_BYTES + 1),
       abi.xxh3Hash(0, 300, 16, 0, 0, -1),
       abi.xxh3ScratchBuild(end - XXH3_SCRATCH_BYTES + 1),
@@ -127,7 +129,7 @@ describe.each([
       abi.sectionsGather(0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, end - CRC32C_SCRATCH_BYTES + 1),
       abi.pagesHash(0, 8192, 4096, 16_384, end - XXH3_SCRATCH_BYTES + 1),
       abi.pagesHashDiff(0, 8192, 4096, 16_384, 20_000, end - XXH3_SCRATCH_BYTES + 1),
-    ]).toEqual(Array(19).fill(KERNEL_EFAULT))
+    ]).toEqual(Array(20).fill(KERNEL_EFAULT))
     expect(Buffer.compare(new Uint8Array(memory.buffer), before)).toBe(0)
   })
 
@@ -149,6 +151,7 @@ describe.each([
       LAYOUT_CHECK_BYTES,
       LAYOUT_GROUP_BYTES,
       LAYOUT_OP_BYTES,
+      LZ4_TABLE_BYTES,
       RUN_BYTES,
       SECTION_CHECKSUM_AT,
       SECTION_FIRST_AT,

@@ -19,6 +19,7 @@ import { crc32c } from './crc32c.ts'
 import { pagesDiff } from './diff.ts'
 import { sectionSeal, sectionVerify, sectionsGather } from './frame.ts'
 import { layoutPack, layoutUnpack, layoutValidate } from './layout.ts'
+import { lz4Compress, lz4Decompress } from './lz4.ts'
 import { pagesHash, pagesHashDiff } from './page-hash.ts'
 import { zeroPagesScan, zeroRunsFind } from './pages.ts'
 import { digestXxh3, startXxh3, updateXxh3 } from './xxh3-stream.ts'
@@ -86,6 +87,9 @@ export function createReferenceKernels(bytes: Uint8Array): KernelAbi {
       view.setUint32(out, crc32c(bytes, src, length, previous), true)
       return 0
     },
+    lz4Compress: (src, length, dst, capacity, table) =>
+      lz4Compress(bytes, view, src, length, dst, capacity, table),
+    lz4Decompress: (src, length, dst, capacity) => lz4Decompress(bytes, src, length, dst, capacity),
     zeroPagesScan: (src, length, pageBytes, bitmap) => zeroPagesScan(bytes, src, length, pageBytes, bitmap),
     zeroRunsFind: (src, length, pageBytes, firstPage, pageCount, runs, maxRuns) =>
       zeroRunsFind(bytes, view, src, length, pageBytes, firstPage, pageCount, runs, maxRuns),
