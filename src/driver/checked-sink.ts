@@ -22,7 +22,8 @@ import {
   Tag,
 } from '../format/index.ts'
 import type { ResumeEnd } from '../session/session-end.ts'
-import { clearMemory, type MemoryRegion } from './memory-region.ts'
+import { clearMemory } from './clear-memory.ts'
+import type { MemoryRegion } from './memory-region.ts'
 
 /** What the sink needs of its device. */
 export interface CheckedSinkOptions {

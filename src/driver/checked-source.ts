@@ -23,6 +23,7 @@ import {
 } from '../format/index.ts'
 import type { PrecopyInfo, SaveEnd } from '../session/session-end.ts'
 import { POLLIN, POLLRDNORM } from '../uapi/index.ts'
+import { ContentSweep } from './content-sweep.ts'
 import type { MemoryRegion } from './memory-region.ts'
 import { CURSOR_BYTES, FRAME_PAGES, PageCursor } from './page-runs.ts'
 import { PageSections } from './page-sections.ts'
@@ -62,6 +63,7 @@ export class CheckedSource implements SaveEnd {
   readonly #frameBytes: number
   readonly #cursor: PageCursor
   readonly #sections: PageSections
+  readonly #sweep: ContentSweep
   readonly #spans: SpanQueue = new SpanQueue((frame) => {
     this.#freeFrames.push(frame)
     this.#wake()
@@ -105,6 +107,7 @@ export class CheckedSource implements SaveEnd {
       regions,
       zeroPayload: this.#block,
     })
+    this.#sweep = new ContentSweep(regions, this.#cursor)
     engine.bytes.set(configuration, this.#block + align(WORK_BYTES + stateBytes))
   }
 
@@ -116,6 +119,12 @@ export class CheckedSource implements SaveEnd {
   /** Where the packed state goes before {@link enterStopCopy}. */
   get statePointer(): number {
     return this.#state
+  }
+
+  /** The device has stopped: finds what it wrote without marking it, and lets nobody write any more. */
+  async findUnmarked(): Promise<void> {
+    this.#freeze(true)
+    await this.#sweep.finish()
   }
 
   /** The device has stopped and its state is packed: what is left can be told now. */
@@ -147,6 +156,7 @@ export class CheckedSource implements SaveEnd {
     if (!this.#cursor.exhausted) return READABLE
     // Who sees nothing waits for the wake that only a first mark gives.
     for (const region of this.#options.regions) region.clearDirty()
+    this.#sweep.search()
     return 0
   }
 
@@ -184,6 +194,7 @@ export class CheckedSource implements SaveEnd {
 
   end(): void {
     this.#ended = true
+    this.#sweep.stop()
     this.#spans.drop()
     this.#freeze(false)
     for (const region of this.#options.regions) region.onDirty = undefined
@@ -226,7 +237,7 @@ export class CheckedSource implements SaveEnd {
       }
       if (this.#running) {
         for (const region of this.#options.regions) region.clearDirty()
-        return false
+        return this.#sweep.step() && this.#produce()
       }
       this.#stage = 'state'
     }

@@ -6,14 +6,16 @@
  */
 
 import type { DeviceIdentity, DeviceRegions, DirtyLogOps, Driver } from '../device/driver.ts'
+import { DirtyLog } from '../device/dirty-log.ts'
 import { createEngine, defaultEngine, type Engine } from '../engine/index.ts'
 import { type Awaitable, VfioError } from '../errors.ts'
 import type { ChecksumKind, ConfigurationValue } from '../format/index.ts'
 import type { SessionEnd } from '../session/session-end.ts'
 import { DeviceState, MigrationFlag } from '../uapi/index.ts'
-import { DeviceBlueprint } from './device-blueprint.ts'
+import { DeviceBlueprint, type MemoryDefinition } from './device-blueprint.ts'
 import { LiveDevice } from './live-device.ts'
-import type { DeviceMemory } from './memory-region.ts'
+import type { DeviceMemory, MemoryRegion } from './memory-region.ts'
+import { RegionLog } from './region-log.ts'
 import type { LiveState, Schema } from './schema.ts'
 
 /** What an author's callbacks get: the state and the memory regions by name. */
@@ -33,7 +35,7 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
   /** Register state, in wire order. */
   readonly state: S
   /** Memory regions by name; page-granular PRE_COPY tracks what is written to them. */
-  readonly memory?: Readonly<Record<M, { readonly byteLength: number }>>
+  readonly memory?: Readonly<Record<M, MemoryDefinition>>
   /** Options in which source and destination must agree, besides the state and the regions. */
   readonly configuration?: Readonly<Record<string, ConfigurationValue>>
   /** Default: a small shared engine, or one of its own for more than 8 MiB of memory and state. */
@@ -54,6 +56,7 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
   validate?(state: LiveState<S>): string | undefined | void
   /** Register access. */
   regions?(device: DeviceContext<S, M>): DeviceRegions
+  /** DMA logging; with a region that has an `iova` a {@link DirtyLog}, or none for one of its own. */
   readonly dirtyLog?: DirtyLogOps
 }
 
@@ -99,7 +102,9 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
     this.flags = definition.flags ?? MigrationFlag.STOP_COPY | MigrationFlag.P2P | MigrationFlag.PRE_COPY
     this.#blueprint = new DeviceBlueprint(definition)
     this.identity = this.#blueprint.identity
-    this.dirtyLog = definition.dirtyLog
+    this.dirtyLog = this.#blueprint.regions.some(({ iova }) => iova !== undefined)
+      ? this.#regionLog()
+      : definition.dirtyLog
     this.regions = definition.regions === undefined ? undefined : this.#gatedRegions()
   }
 
@@ -152,6 +157,19 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
     throw new VfioError(
       'ENODEV',
       `Cannot use device "${this.#definition.type}": it is not open, open it with VfioDevice.open`,
+    )
+  }
+
+  #regionLog(): DirtyLogOps {
+    const { dirtyLog = new DirtyLog(), type } = this.#definition
+    if (dirtyLog instanceof DirtyLog)
+      return new RegionLog(dirtyLog, () => ({
+        engine: this.engine,
+        regions: Object.values<MemoryRegion>(this.#opened.memory),
+      }))
+    throw new VfioError(
+      'EINVAL',
+      `Cannot define device "${type}": a region has an iova and its dirtyLog cannot be marked, use a DirtyLog`,
     )
   }
 

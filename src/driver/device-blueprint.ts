@@ -16,10 +16,12 @@ import {
   FRAME_BYTES,
   MAX_MEMORY_BYTES,
   MAX_REGIONS,
-  type RegionDeclaration,
+  PAGE_BYTES,
   TYPE_BYTES,
 } from '../format/index.ts'
 import { compileLayout, describeLayout, type Layout, packedBytes } from './layout.ts'
+import type { RegionOptions } from './memory-region.ts'
+import { recordBytes, type Tracking, TRACKINGS } from './page-record.ts'
 import type { Schema } from './schema.ts'
 
 /** The parts of a definition that decide what a stream looks like. */
@@ -27,9 +29,22 @@ export interface DeviceShape {
   readonly type: string
   readonly version: number
   readonly state: Schema
-  readonly memory?: Readonly<Record<string, { readonly byteLength: number }>>
+  readonly memory?: Readonly<Record<string, MemoryDefinition>>
   readonly configuration?: Readonly<Record<string, ConfigurationValue>>
   readonly checksum?: ChecksumKind
+}
+
+/** A memory region of a definition. */
+export interface MemoryDefinition {
+  /** Any size from 0, also no multiple of a page. */
+  readonly byteLength: number
+  /** How the pages are found that the device wrote, default 'marked'; see {@link Tracking}. */
+  readonly tracking?: Tracking
+  /**
+   * The address of the region as DMA logging sees it, a multiple of 4096: pages found written, in any of
+   * the ways, show in the device's log (`dirtyLog`, a {@link DirtyLog}, by default one of its own).
+   */
+  readonly iova?: bigint
 }
 
 /** The compiled definition. */
@@ -38,7 +53,7 @@ export class DeviceBlueprint {
   readonly version: number
   readonly checksum: ChecksumKind
   readonly layout: Layout
-  readonly regions: readonly RegionDeclaration[]
+  readonly regions: readonly RegionOptions[]
   readonly identity: DeviceIdentity
   readonly #configuration: Configuration
 
@@ -56,10 +71,15 @@ export class DeviceBlueprint {
     if (!Number.isInteger(shape.version) || shape.version < 1 || shape.version > 0xffff_ffff)
       refuse(`version ${shape.version} is out of range, use an integer from 1`)
     this.layout = compileLayout(shape.state, shape.version)
-    this.regions = Object.entries(shape.memory ?? {}).map(([name, { byteLength }]) => ({ name, byteLength }))
-    for (const { name, byteLength } of this.regions)
+    this.regions = Object.entries(shape.memory ?? {}).map(([name, region]) => ({ ...region, name }))
+    for (const { name, byteLength, tracking = 'marked', iova = 0n } of this.regions) {
       if (!Number.isSafeInteger(byteLength) || byteLength < 0)
         refuse(`memory "${name}" has ${byteLength} bytes, use an integer from 0`)
+      if (!TRACKINGS.includes(tracking))
+        refuse(`memory "${name}" has tracking "${tracking}", use one of ${TRACKINGS.join(', ')}`)
+      if (iova % BigInt(PAGE_BYTES) !== 0n || iova < 0n || iova + BigInt(byteLength) > 2n ** 64n)
+        refuse(`memory "${name}" is at ${iova}, use a multiple of ${PAGE_BYTES} below 2^64`)
+    }
     if (this.memoryBytes > MAX_MEMORY_BYTES || this.regions.length > MAX_REGIONS)
       refuse(`its memory passes ${MAX_MEMORY_BYTES} bytes or ${MAX_REGIONS} regions, use less`)
     this.#configuration = shape.configuration ?? {}
@@ -84,7 +104,14 @@ export class DeviceBlueprint {
   /** What an engine for this device alone needs: memory, bitmaps, state, programs, a session's frames. */
   get engineBytes(): number {
     const state = 4 * this.layout.liveBytes
-    return this.memoryBytes + Math.ceil(this.memoryBytes / 32_768) + state + 8 * FRAME_BYTES + 1024 * 1024
+    // A region that DMA logging sees needs a second record while logging is on.
+    const records = this.regions.reduce(
+      (total, { byteLength, tracking = 'marked', iova }) =>
+        total + (iova === undefined ? 1 : 2) * align(recordBytes(tracking, byteLength)),
+      0,
+    )
+    const bitmaps = 2 * Math.ceil(this.memoryBytes / 32_768)
+    return this.memoryBytes + records + bitmaps + state + 8 * FRAME_BYTES + 1024 * 1024
   }
 
   /** What CONFIG says at a version of the state. */
@@ -102,4 +129,8 @@ export class DeviceBlueprint {
   stateBytesAt(version: number): number {
     return packedBytes(this.layout.parts, version)
   }
+}
+
+function align(byteLength: number): number {
+  return Math.ceil(byteLength / PAGE_BYTES) * PAGE_BYTES
 }

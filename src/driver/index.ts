@@ -11,7 +11,9 @@ export {
   type DeviceContext,
   type DeviceDefinition,
 } from './define-device.ts'
+export type { MemoryDefinition } from './device-blueprint.ts'
 export type { DeviceMemory } from './memory-region.ts'
+export type { Tracking } from './page-record.ts'
 export {
   array,
   type ArrayField,

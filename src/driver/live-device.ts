@@ -12,11 +12,12 @@ import type { SessionEnd } from '../session/session-end.ts'
 import { DeviceState } from '../uapi/index.ts'
 import { CheckedSink } from './checked-sink.ts'
 import { CheckedSource } from './checked-source.ts'
+import { clearMemory } from './clear-memory.ts'
 import type { DeviceContext, DeviceDefinition } from './define-device.ts'
 import type { DeviceBlueprint } from './device-blueprint.ts'
 import { faultReason, type LayoutProgram, loadProgram } from './layout-program.ts'
 import { applyDefaults, liveState } from './live-state.ts'
-import { clearMemory, MemoryRegion } from './memory-region.ts'
+import { MemoryRegion } from './memory-region.ts'
 import { CURSOR_BYTES } from './page-runs.ts'
 import type { LiveState, Schema } from './schema.ts'
 import { wholeStreamBytes } from './stream-length.ts'
@@ -71,8 +72,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     let live: number | undefined
     let scan: number | undefined
     try {
-      for (const { name, byteLength } of blueprint.regions)
-        regions.push(new MemoryRegion(engine, name, byteLength))
+      for (const region of blueprint.regions) regions.push(new MemoryRegion(engine, region))
       live = engine.allocate(blueprint.layout.liveBytes)
       scan = engine.allocate(CURSOR_BYTES)
       this.#program = loadProgram(engine, blueprint.layout, blueprint.version)
@@ -131,7 +131,9 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     if (to === STOP_COPY && from === STOP) return this.#snapshot(this.#openSource(false))
     if (to === STOP_COPY) {
       await this.#halt(signal)
-      this.#snapshot(this.#source as CheckedSource)
+      const source = this.#source as CheckedSource
+      await source.findUnmarked()
+      this.#snapshot(source)
       return undefined
     }
     if (to === RESUMING) return this.#openSink()

@@ -8,11 +8,22 @@ import type { Engine } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
 import { PAGE_BYTES } from '../format/index.ts'
 import { setBits } from './dirty-bits.ts'
+import { createPageRecord, type PageRecord, type Tracking } from './page-record.ts'
+
+/** A region as a definition declares it. */
+export interface RegionOptions {
+  readonly name: string
+  readonly byteLength: number
+  /** Default 'marked'. */
+  readonly tracking?: Tracking | undefined
+  /** The address at which DMA logging sees the region. */
+  readonly iova?: bigint | undefined
+}
 
 /** What a device model, and through it its user, sees of a memory region. */
 export interface DeviceMemory {
   readonly byteLength: number
-  /** The memory itself. Whoever writes through it must {@link mark} what it wrote. */
+  /** The memory itself. Whoever writes through it must {@link mark} what it wrote, unless tracking finds it. */
   readonly bytes: Uint8Array
   /** Copies out; EINVAL outside the region. */
   read(offset: number, dst: Uint8Array): void
@@ -22,7 +33,7 @@ export interface DeviceMemory {
   mark(offset: number, byteLength: number): void
 }
 
-/** The region as the driver sees it: also its dirty bitmap. */
+/** The region as the driver sees it: also its dirty bitmap, and its pages' record when it has one. */
 export class MemoryRegion implements DeviceMemory {
   readonly name: string
   readonly byteLength: number
@@ -35,23 +46,35 @@ export class MemoryRegion implements DeviceMemory {
   readonly dirtyPointer: number
   /** Called when a page of a region without dirty pages is marked. */
   onDirty: (() => void) | undefined
+  /** Called with every marked range. */
+  onMark: ((offset: number, byteLength: number) => void) | undefined
+  /** What the pages held when they were last sent; none when the device marks what it writes. */
+  readonly record: PageRecord | undefined
+  readonly tracking: Tracking
+  readonly iova: bigint | undefined
   /** A session hands out or fills this very memory: in STOP_COPY and RESUMING. */
   frozen = false
   #anyDirty = false
   readonly #engine: Engine
 
-  /** Takes the memory and its bitmap: ENOMEM when they do not fit, and nothing changed. */
-  constructor(engine: Engine, name: string, byteLength: number) {
+  /** Takes the memory, its bitmap and its record: ENOMEM when they do not fit, and nothing changed. */
+  constructor(engine: Engine, options: RegionOptions) {
+    const { name, byteLength, tracking = 'marked' } = options
     this.name = name
+    this.tracking = tracking
+    this.iova = options.iova
     this.byteLength = byteLength
     this.pageCount = Math.ceil(byteLength / PAGE_BYTES)
     this.#engine = engine
     const words = Math.ceil(this.pageCount / 32)
     this.dirtyPointer = engine.allocate(words * 4)
+    let pointer: number | undefined
     try {
-      this.pointer = engine.allocate(byteLength, PAGE_BYTES)
+      this.pointer = pointer = engine.allocate(byteLength, PAGE_BYTES)
+      if (tracking !== 'marked') this.record = createPageRecord(engine, tracking, this)
     } catch (error) {
       engine.free(this.dirtyPointer)
+      if (pointer !== undefined) engine.free(pointer)
       throw error
     }
     const { buffer, byteOffset } = engine.bytes
@@ -61,6 +84,7 @@ export class MemoryRegion implements DeviceMemory {
 
   /** Gives the memory back. */
   free(): void {
+    this.record?.free()
     this.#engine.free(this.pointer)
     this.#engine.free(this.dirtyPointer)
   }
@@ -86,9 +110,18 @@ export class MemoryRegion implements DeviceMemory {
     if (byteLength === 0) return
     const first = Math.floor(offset / PAGE_BYTES)
     setBits(this.dirty, first, Math.floor((offset + byteLength - 1) / PAGE_BYTES) - first + 1)
-    if (this.#anyDirty) return
-    this.#anyDirty = true
-    this.onDirty?.()
+    this.onMark?.(offset, byteLength)
+    this.#becameDirty()
+  }
+
+  /**
+   * Marks the pages, of `count` from `first` (a multiple of 8) on, whose content is not what was last sent.
+   * How many: pages that are dirty already are not looked at.
+   */
+  markWritten(first: number, count: number): number {
+    const found = this.record?.findWritten(first, count, this.dirtyPointer) ?? 0
+    if (found > 0) this.#becameDirty()
+    return found
   }
 
   /** False when no page is dirty; true says that some may be. */
@@ -100,6 +133,12 @@ export class MemoryRegion implements DeviceMemory {
   clearDirty(): void {
     if (this.#anyDirty) this.dirty.fill(0)
     this.#anyDirty = false
+  }
+
+  #becameDirty(): void {
+    if (this.#anyDirty) return
+    this.#anyDirty = true
+    this.onDirty?.()
   }
 
   #check(action: string, offset: number, byteLength: number): void {
@@ -116,21 +155,3 @@ export class MemoryRegion implements DeviceMemory {
     )
   }
 }
-
-/** Zeroes memory without touching pages that are zero already: untouched pages cost no physical memory. */
-export function clearMemory(engine: Engine, pointer: number, byteLength: number, bitmap: number): void {
-  const chunk = BITMAP_PAGES * PAGE_BYTES
-  for (let at = 0; at < byteLength; at += chunk) {
-    const length = Math.min(chunk, byteLength - at)
-    const pages = Math.ceil(length / PAGE_BYTES)
-    if (engine.kernels.zeroPages(pointer + at, length, PAGE_BYTES, bitmap) === pages) continue
-    for (let page = 0; page < pages; page++) {
-      if (((engine.bytes[bitmap + (page >>> 3)] as number) & (1 << (page & 7))) !== 0) continue
-      const from = pointer + at + page * PAGE_BYTES
-      engine.bytes.fill(0, from, Math.min(from + PAGE_BYTES, pointer + at + length))
-    }
-  }
-}
-
-/** Pages that one zero scan looks at: a bitmap of 32 bytes, a megabyte of memory. */
-export const BITMAP_PAGES = 256

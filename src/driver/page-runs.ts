@@ -115,6 +115,12 @@ export class PageCursor {
     return this.#regions.some((region) => region.mayBeDirty && firstSetBit(region.dirty, 0) >= 0)
   }
 
+  /** How many pages of a region the first pass has found. */
+  foundPages(index: number): number {
+    if (index === this.#region) return this.#page
+    return index < this.#region ? (this.#regions[index] as MemoryRegion).pageCount : 0
+  }
+
   /** Makes sure that there is a run at the front; false when nothing is left now. */
   fill(): boolean {
     while (this.#head === this.#tail) {

@@ -16,6 +16,7 @@ import {
   ZERO_PAYLOAD_BYTES,
 } from '../format/index.ts'
 import type { MemoryRegion } from './memory-region.ts'
+import type { PageRecord } from './page-record.ts'
 import { FRAME_PAGES, type PageCursor } from './page-runs.ts'
 
 /** Runs below this many pages cost less to copy than to hand out one by one. */
@@ -56,66 +57,78 @@ export class PageSections {
   next(): { header: Uint8Array; payload: Uint8Array } {
     const { bytes } = this.#engine
     if (this.#cursor.zero) {
-      const header = this.#writer.section(this.#zeroRun())
+      const header = this.#writer.section(this.#zeroRun(false))
       // A copy: the next zero run is counted in the same place.
       return { header, payload: bytes.slice(this.#zeroPayload, this.#zeroPayload + ZERO_PAYLOAD_BYTES) }
     }
-    const plan = this.#pages()
+    const plan = this.#pages(false)
     const header = this.#writer.section(plan)
     return { header, payload: bytes.subarray(plan.payload, plan.payload + plan.payloadBytes) }
   }
 
   /**
-   * Copies sections into a frame until it is full, the first pass ends or, unless `all`, a long run comes.
+   * Copies sections into a frame until it is full, the first pass ends or, unless `running`, a long run comes.
+   * Of a running device, what is copied goes on the regions' records.
    *
    * @returns the bytes of the frame that are used
    */
-  fill(frame: number, frameBytes: number, all: boolean): number {
+  fill(frame: number, frameBytes: number, running: boolean): number {
     const cursor = this.#cursor
     const { initial } = cursor
-    const maxPages = all ? FRAME_PAGES : LONG_RUN_PAGES - 1
+    const maxPages = running ? FRAME_PAGES : LONG_RUN_PAGES - 1
     let used = 0
     while (cursor.fill() && cursor.initial === initial) {
       const out = frame + used
       const room = frameBytes - used
       const runCount = cursor.countUpTo(maxPages)
       if (runCount > 0) {
-        const gathered = this.#gather(runCount, out, room)
+        const gathered = this.#gather(runCount, out, room, running)
         used += this.#writer.gatheredBytes
         if (gathered < runCount) break
       } else if (cursor.zero) {
         if (room < SECTION_HEADER_BYTES + ZERO_PAYLOAD_BYTES) break
-        used += this.#writer.sectionTo(out, this.#zeroRun())
+        used += this.#writer.sectionTo(out, this.#zeroRun(running))
       } else {
-        if (!all || room < SECTION_HEADER_BYTES + FRAME_BYTES) break
-        used += this.#writer.sectionTo(out, this.#pages())
+        if (!running || room < SECTION_HEADER_BYTES + FRAME_BYTES) break
+        used += this.#writer.sectionTo(out, this.#pages(running))
       }
     }
     return used
   }
 
   /** Gathers the first of `runCount` runs at the cursor's front that fit; how many they are. */
-  #gather(runCount: number, out: number, outBytes: number): number {
+  #gather(runCount: number, out: number, outBytes: number, running: boolean): number {
     const { region, runs } = this.#cursor
-    const { pointer: memory, byteLength: memoryBytes } = this.#regions[region] as MemoryRegion
+    const { pointer: memory, byteLength: memoryBytes, record } = this.#regions[region] as MemoryRegion
     const gathered = this.#writer.gather({ region, memory, memoryBytes, runs, runCount, out, outBytes })
+    if (running && record !== undefined) this.#remember(record, gathered)
     this.#cursor.drop(gathered)
     return gathered
   }
 
+  /** Puts the first `runCount` runs at the cursor's front on record. */
+  #remember(record: PageRecord, runCount: number): void {
+    const { buffer, byteOffset } = this.#engine.bytes
+    const runs = new Uint32Array(buffer, byteOffset + this.#cursor.runs, 2 * runCount)
+    for (let run = 0; run < runCount; run++)
+      record.remember(runs[2 * run] as number, runs[2 * run + 1] as number)
+  }
+
   /** Takes the zero run at the cursor's front. */
-  #zeroRun(): SectionPlan {
+  #zeroRun(running: boolean): SectionPlan {
     const { region, first, count } = this.#cursor
+    if (running) this.#regions[region]?.record?.rememberZero(first, count)
     this.#cursor.take(count)
     setSafeUint64(this.#zeroView, 0, count)
     return { tag: Tag.ZERO, payload: this.#zeroPayload, payloadBytes: ZERO_PAYLOAD_BYTES, region, first }
   }
 
   /** Takes at most a frame of pages from the cursor's front. */
-  #pages(): SectionPlan {
+  #pages(running: boolean): SectionPlan {
     const { region, first, count } = this.#cursor
-    const { pointer, byteLength } = this.#regions[region] as MemoryRegion
+    const { pointer, byteLength, record } = this.#regions[region] as MemoryRegion
     const pages = Math.min(count, FRAME_PAGES)
+    if (running) record?.remember(first, pages)
     this.#cursor.take(pages)
     const from = first * PAGE_BYTES
     const payloadBytes = Math.min(pages * PAGE_BYTES, byteLength - from)

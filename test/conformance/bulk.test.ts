@@ -21,6 +21,12 @@ conforms(
 const engine = await createEngine({ memoryBytes: 8 << 20, shared: true })
 conforms('bulk in shared memory', () => createBulk({ memoryBytes: 65_537, seed: 1, engine }), mask)
 conforms('bulk without memory', () => createBulk({ memoryBytes: 0 }), mask)
+for (const tracking of ['hash', 'diff'] as const)
+  conforms(
+    `bulk, tracked by ${tracking}`,
+    () => createBulk({ memoryBytes: 200_001, seed: 1, tracking, workload: { pagesPerSecond: 20_000 } }),
+    mask,
+  )
 for (const flags of [1, 3, 5])
   conforms(`a defined device with flags ${flags}`, () =>
     defineDevice({

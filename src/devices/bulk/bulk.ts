@@ -9,7 +9,7 @@
 
 import type { DeviceIdentity, DeviceRegions, Driver } from '../../device/driver.ts'
 import { DirtyLog } from '../../device/dirty-log.ts'
-import { type DefinedDevice, defineDevice } from '../../driver/index.ts'
+import { type DefinedDevice, defineDevice, type Tracking } from '../../driver/index.ts'
 import type { Engine } from '../../engine/index.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
 import type { SessionEnd } from '../../session/session-end.ts'
@@ -26,6 +26,11 @@ export interface BulkOptions {
   readonly memoryBytes: number
   /** Power-on memory is zero, or with a seed pseudo-random and non-zero in every page. */
   readonly seed?: number
+  /**
+   * How PRE_COPY finds written pages, default 'marked': bulk marks what it writes. 'hash' and 'diff' are for
+   * hosts that write through the memory without telling it.
+   */
+  readonly tracking?: Tracking
   /** Default: a small shared engine, or one of its own for more than 8 MiB. */
   readonly engine?: Engine
   /** What the workload registers hold at power-on; without it the device is idle. */
@@ -107,7 +112,7 @@ class Bulk implements BulkDriver {
       type: 'bulk',
       version: 1,
       state: BULK_STATE,
-      memory: { local: { byteLength: memoryBytes } },
+      memory: { local: { byteLength: memoryBytes, tracking: options.tracking ?? 'marked' } },
       dirtyLog: this.dirtyLog,
       ...(options.engine === undefined ? {} : { engine: options.engine }),
       resume: (context) => this.#clock.start(context),
