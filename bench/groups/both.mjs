@@ -12,11 +12,11 @@ import { atLeast } from '../harness/targets.mjs'
 const ONE = 'one thread: lease, write'
 const TWO = 'two threads: save and restore with { worker }'
 
-export const rounds = { full: 9, quick: 3 }
+export const rounds = { full: 9, quick: 2 }
 export const names = ['M2', ONE, 'one thread: lease, window', 'one thread: save and restore', TWO]
 
 export async function open({ quick }) {
-  const size = quick ? GIB / 8 : GIB
+  const size = quick ? GIB / 16 : GIB
   const [from, to] = [touchedBuffer(size), touchedBuffer(size)]
   const plain = await openPair(size, false)
   const { createWorker } = await import('stopcopy/node')

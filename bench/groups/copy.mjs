@@ -15,7 +15,7 @@ const WAYS = [
   'engine into a Buffer',
 ]
 
-export const rounds = { full: 7, quick: 3 }
+export const rounds = { full: 7, quick: 2 }
 export const names = SIZES.flatMap((size) => WAYS.map((way) => `${way}, ${formatBytes(size)}`))
 
 export async function open() {

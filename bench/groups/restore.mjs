@@ -12,11 +12,11 @@ import { atLeast } from '../harness/targets.mjs'
 
 const RIVAL = '@node-rs xxh64 + Buffer.copy'
 
-export const rounds = { full: 9, quick: 3 }
+export const rounds = { full: 9, quick: 2 }
 export const names = ['M2', 'restore by window', 'restore by write', 'entering RESUMING, used memory', RIVAL]
 
 export async function open({ quick }) {
-  const size = quick ? GIB / 8 : GIB
+  const size = quick ? GIB / 16 : GIB
   const source = await openBulk(size)
   const stream = await recordStream(source.device)
   // No seed: power-on content is zero, so that entering RESUMING does not fill memory with noise first.

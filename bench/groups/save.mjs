@@ -22,7 +22,7 @@ const PATTERNS = [
 ]
 const RIVAL = 'Buffer.copy + @node-rs xxh64'
 
-export const rounds = { full: 11, quick: 3 }
+export const rounds = { full: 11, quick: 2 }
 export const names = [
   'M1',
   'save by lease',

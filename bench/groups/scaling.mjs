@@ -50,10 +50,7 @@ function beyond({ peakBytes, deviceBytes }) {
 
 /** @param {'save' | 'both'} what */
 function measure(what, size) {
-  const child = fork(fileURLToPath(new URL('../scaling-process.mjs', import.meta.url)), [
-    direction,
-    String(size),
-  ])
+  const child = fork(fileURLToPath(new URL('../scaling-process.mjs', import.meta.url)), [what, String(size)])
   return new Promise((resolve, reject) => {
     let result
     child.on('message', (message) => (result = message))

@@ -7,13 +7,13 @@ import { DeviceState, memoryPair, restore, save, VfioDevice } from 'stopcopy'
 import { createMtty } from 'stopcopy/devices'
 
 /** Cycles of one timed run: long beside the clock. */
-const CYCLES = 2000
+const CYCLES = { full: 2000, quick: 500 }
 const PROFILES = ['exact', 'strict']
 const GROWTH = 'heap growth'
 const TRANSFER = 'save() and restore() over memoryPair'
 const PARTS = ['open', 'save', 'restore', 'close', TRANSFER]
 
-export const rounds = { full: 7, quick: 3 }
+export const rounds = { full: 7, quick: 2 }
 export const names = [
   ...PROFILES.map((profile) => `mtty cycle, ${profile}`),
   ...PARTS.map((part) => `devices: ${part}`),
@@ -21,15 +21,16 @@ export const names = [
 ]
 
 export async function open({ quick }) {
-  const count = quick ? 1000 : 10_000
-  const growthCycles = quick ? 20_000 : 1_000_000
+  const count = quick ? 500 : 10_000
+  const growthCycles = quick ? 10_000 : 1_000_000
   const devices = await Promise.all(PROFILES.map((profile) => VfioDevice.open(createMtty({ profile }))))
   const buffer = new Uint8Array(4096)
+  const cyclesPerRun = CYCLES[quick ? 'quick' : 'full']
   const cycles = PROFILES.map((profile, index) => ({
     name: `mtty cycle, ${profile}`,
-    operations: CYCLES,
+    operations: cyclesPerRun,
     once: async () => {
-      for (let n = 0; n < CYCLES; n++) await cycle(devices[index], buffer)
+      for (let n = 0; n < cyclesPerRun; n++) await cycle(devices[index], buffer)
     },
   }))
   return {

@@ -25,7 +25,7 @@ export const panels = [
 export const reference = COPY
 const WAYS = [COPY, ...panels.flatMap(({ ways }) => ways)]
 
-export const rounds = { full: 7, quick: 2 }
+export const rounds = { full: 7, quick: 1 }
 export const names = SIZES.flatMap((size) => WAYS.map((way) => `${way}, ${formatBytes(size)}`))
 
 export async function open() {
