@@ -13,7 +13,7 @@ const [what, size] = [process.argv[2], Number(process.argv[3])]
 const peak = () => process.resourceUsage().maxRSS * 1024
 const before = peak()
 const { device } = await openBulk(size)
-const destination = what === 'both' ? (await openBulk(size, { seed: undefined })).device : undefined
+const destination = what === 'both' ? (await openBulk(size, { role: 'destination' })).device : undefined
 const seconds = []
 for (let run = 0; run < RUNS; run++) {
   const resuming = await destination?.setState(DeviceState.RESUMING)

@@ -14,14 +14,15 @@ const EXTRA_BYTES = 16 * MIB
 export const CALL_BYTES = MIB
 
 /**
- * Opens a device whose memory is seeded: touched, and without zero pages.
+ * Opens a device. A source's memory is seeded: touched, and without zero pages. A destination's is zero at
+ * power-on, else entering RESUMING would fill it with the seed's bytes first.
  *
  * @param {number} memoryBytes
- * @param {{ seed?: number, engine?: import('stopcopy').Engine, shared?: boolean }} [options]
+ * @param {{ role?: 'source' | 'destination', engine?: import('stopcopy').Engine, shared?: boolean }} [options]
  */
-export async function openBulk(memoryBytes, { seed = 1, engine, shared = false } = {}) {
+export async function openBulk(memoryBytes, { role = 'source', engine, shared = false } = {}) {
   engine ??= await createEngine({ memoryBytes: memoryBytes + EXTRA_BYTES, ...(shared ? { shared } : {}) })
-  const bulk = createBulk({ memoryBytes, seed, engine })
+  const bulk = createBulk({ memoryBytes, engine, ...(role === 'source' ? { seed: 1 } : {}) })
   const device = await VfioDevice.open(bulk)
   const word = new Uint8Array(4)
   let salt = 0

@@ -52,7 +52,7 @@ export async function open({ quick }) {
 async function openPair(size, shared) {
   const engine = await createEngine({ memoryBytes: 2 * size + 32 * MIB, ...(shared ? { shared } : {}) })
   const source = await openBulk(size, { engine })
-  const destination = await openBulk(size, { engine, seed: undefined })
+  const destination = await openBulk(size, { engine, role: 'destination' })
   return { source, destination }
 }
 

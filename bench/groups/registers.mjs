@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { existsSync } from 'node:fs'
 import { createEngine } from 'stopcopy'
-import { NOT_BUILT } from '../data/kernel-data.mjs'
+// No public name: an author sees the schema, and the program runs at STOP_COPY and at RESUMING to STOP.
+import { compileLayout } from '../../dist/driver/layout.js'
+import { loadProgram } from '../../dist/driver/layout-program.js'
 import {
   createRecords,
   readRecord,
@@ -64,7 +65,7 @@ export async function open({ quick }) {
       name,
       bytes,
       against: names[0],
-      ...(loops[index] ? { loop: loops[index] } : { skipped: NOT_BUILT }),
+      loop: loops[index],
     })),
     targets: [atLeast(10, SAVE, DATA_VIEW)],
   }
@@ -73,11 +74,6 @@ export async function open({ quick }) {
 /** The schema's program in an engine that holds the records; its packed bytes must be the ones written. */
 async function openProgram(count, written) {
   const into = touchedBuffer(written.length)
-  // No public name: an author sees the schema, and the program runs at STOP_COPY and RESUMING -> STOP.
-  const file = new URL('../../dist/driver/layout-program.js', import.meta.url)
-  if (!existsSync(file)) return { into }
-  const { loadProgram } = await import(file)
-  const { compileLayout } = await import(new URL('../../dist/driver/layout.js', import.meta.url))
   const engine = await createEngine({ memoryBytes: count * (STRIDE + RECORD_BYTES) + 16 * MIB })
   const { kernels } = engine
   const layout = compileLayout(recordSchema(count), 1)

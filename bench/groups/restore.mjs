@@ -19,8 +19,7 @@ export async function open({ quick }) {
   const size = quick ? GIB / 16 : GIB
   const source = await openBulk(size)
   const stream = await recordStream(source.device)
-  // No seed: power-on content is zero, so that entering RESUMING does not fill memory with noise first.
-  const { device, memory } = await openBulk(size, { seed: undefined })
+  const { device, memory } = await openBulk(size, { role: 'destination' })
   const [from, to] = [touchedBuffer(size), touchedBuffer(size)]
 
   let session
