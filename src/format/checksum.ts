@@ -5,11 +5,16 @@
  * @module
  */
 
-import type { Engine } from '../engine/index.ts'
+import { CHECKSUM_CRC32C, CHECKSUM_XXH3, type Engine } from '../engine/index.ts'
 import type { ChecksumKind } from './header.ts'
 
 /** Bytes of a checksum in a stream. */
 export const CHECKSUM_BYTES = 8
+
+/** The number by which kernels know a kind of checksum. */
+export function checksumNumber(kind: ChecksumKind): number {
+  return kind === 'xxh3' ? CHECKSUM_XXH3 : CHECKSUM_CRC32C
+}
 
 /** Stores the checksum of `byteLength` bytes at `src` as 8 bytes at `out`. */
 export function storeChecksum(
@@ -23,7 +28,23 @@ export function storeChecksum(
     engine.kernels.xxh3(src, byteLength, out)
     return
   }
-  const crc = engine.kernels.crc32c(src, byteLength)
+  storeCrc32c(engine, engine.kernels.crc32c(src, byteLength), out)
+}
+
+/** {@link storeChecksum} of bytes that are copied to `dst` in the same pass; the ranges must not overlap. */
+export function storeChecksumOfCopy(
+  engine: Engine,
+  kind: ChecksumKind,
+  dst: number,
+  src: number,
+  byteLength: number,
+  out: number,
+): void {
+  if (kind === 'xxh3') engine.kernels.copyXxh3(dst, src, byteLength, out)
+  else storeCrc32c(engine, engine.kernels.copyCrc32c(dst, src, byteLength), out)
+}
+
+function storeCrc32c(engine: Engine, crc: number, out: number): void {
   const view = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + out, CHECKSUM_BYTES)
   view.setUint32(0, crc, true)
   view.setUint32(4, 0, true)

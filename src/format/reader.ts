@@ -10,7 +10,7 @@
 
 import type { Engine } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
-import { Digest, sameChecksum, storeChecksum } from './checksum.ts'
+import { checksumNumber, Digest, sameChecksum, storeChecksumOfCopy } from './checksum.ts'
 import { type Configuration, ConfigurationFault, decodeConfiguration } from './configuration.ts'
 import {
   checksumKindOf,
@@ -84,6 +84,8 @@ export class StreamReader {
   #digest: Digest | undefined
   #buffer = 0
   #bufferBytes = 0
+  /** The checksum of the payload that is complete was made while it came. */
+  #checksummed = false
   #failure: VfioError | undefined
 
   /**
@@ -159,12 +161,32 @@ export class StreamReader {
   write(src: Uint8Array): number {
     if (this.#failure !== undefined) throw this.#failure
     for (let at = 0; at < src.length;) {
+      const copied = this.#takeOwn(src, at)
+      if (copied > 0) {
+        at += copied
+        continue
+      }
       const window = this.window(src.length - at)
       window.set(src.subarray(at, at + window.length))
       this.commit(window.length)
       at += window.length
     }
     return src.length
+  }
+
+  /** A whole payload that lies in the engine's memory already is copied and checksummed in one pass. Its bytes, or 0. */
+  #takeOwn(src: Uint8Array, at: number): number {
+    const needed = this.#needed
+    const { bytes } = this.#engine
+    if (this.#phase !== 'payload' || this.#filled > 0 || src.length - at < needed) return 0
+    if (src.buffer !== bytes.buffer || !this.#verifyPayloads) return 0
+    const from = src.byteOffset - bytes.byteOffset + at
+    if (from < this.#target + needed && this.#target < from + needed) return 0
+    const work = this.#scratch + WORK_AT
+    storeChecksumOfCopy(this.#engine, this.#kind, this.#target, from, needed, work)
+    this.#checksummed = true
+    this.commit(needed)
+    return needed
   }
 
   /**
@@ -303,10 +325,12 @@ export class StreamReader {
   }
 
   #verify(src: number, byteLength: number, expected: number, kind: 'xxh3' | 'crc32c', what: string): void {
-    const work = this.#scratch + WORK_AT
-    storeChecksum(this.#engine, kind, src, byteLength, work)
-    if (!sameChecksum(this.#engine, work, expected))
-      throw new StreamFault('EBADMSG', `${what} does not match`)
+    const { kernels } = this.#engine
+    const matches = this.#checksummed
+      ? sameChecksum(this.#engine, this.#scratch + WORK_AT, expected)
+      : kernels.sectionVerify(checksumNumber(kind), src, byteLength, expected)
+    this.#checksummed = false
+    if (!matches) throw new StreamFault('EBADMSG', `${what} does not match`)
   }
 
   #where(): string {

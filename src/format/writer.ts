@@ -8,7 +8,7 @@
  */
 
 import type { Engine } from '../engine/index.ts'
-import { CHECKSUM_BYTES, Digest, storeChecksum } from './checksum.ts'
+import { CHECKSUM_BYTES, checksumNumber, storeChecksum } from './checksum.ts'
 import {
   encodeHeader,
   HEADER_BYTES,
@@ -19,8 +19,6 @@ import {
 import {
   encodeSection,
   END_PAYLOAD_BYTES,
-  PAYLOAD_CHECKSUM_OFFSET,
-  SECTION_CHECKSUM_OFFSET,
   SECTION_HEADER_BYTES,
   SECTION_MANDATORY,
   setSafeUint64,
@@ -29,6 +27,7 @@ import {
 
 const SECTION_AT = 0
 const DIGEST_AT = 64
+const TOTALS_AT = 80
 const HEADER_AT = 128
 const SCRATCH_BYTES = HEADER_AT + HEADER_BYTES
 
@@ -63,15 +62,15 @@ export class StreamWriter {
   readonly #header: Omit<StreamHeader, 'formatVersion'>
   readonly #scratch: number
   readonly #view: DataView
-  #digest: Digest | undefined
+  readonly #kind: number
   #sequence = 0
   #payloadBytes = 0
-  #gatheredBytes = 0
 
   /** Takes 256 bytes from the engine: ENOMEM when it has none. */
   constructor(engine: Engine, header: Omit<StreamHeader, 'formatVersion'>) {
     this.#engine = engine
     this.#header = header
+    this.#kind = checksumNumber(header.checksum)
     this.#scratch = engine.allocate(SCRATCH_BYTES)
     this.#view = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + this.#scratch, SCRATCH_BYTES)
   }
@@ -82,7 +81,8 @@ export class StreamWriter {
     encodeHeader(this.#engine.bytes.subarray(at, at + HEADER_BYTES), this.#header)
     const checksum = at + HEADER_CHECKSUM_OFFSET
     storeChecksum(this.#engine, this.#header.checksum, at, HEADER_CHECKSUM_OFFSET, checksum)
-    this.#digest = new Digest(this.#engine, this.#header.checksum, this.#scratch + DIGEST_AT, checksum)
+    // The digest over the section headers starts from the stream header's checksum.
+    this.#engine.bytes.copyWithin(this.#scratch + DIGEST_AT, checksum, checksum + CHECKSUM_BYTES)
     return this.#copy(at, HEADER_BYTES)
   }
 
@@ -108,22 +108,28 @@ export class StreamWriter {
    */
   gather(plan: GatherPlan): number {
     const { region, memory, memoryBytes, runs, runCount, out, outBytes } = plan
-    const pairs = new DataView(this.#engine.bytes.buffer, this.#engine.bytes.byteOffset + runs, runCount * 8)
-    this.#gatheredBytes = 0
-    for (let run = 0; run < runCount; run++) {
-      const first = pairs.getUint32(run * 8, true)
-      const from = first * PAGE_BYTES
-      const payloadBytes = Math.min(pairs.getUint32(run * 8 + 4, true) * PAGE_BYTES, memoryBytes - from)
-      if (this.#gatheredBytes + SECTION_HEADER_BYTES + payloadBytes > outBytes) return run
-      const section = { tag: Tag.PAGES, payload: memory + from, payloadBytes, region, first }
-      this.#gatheredBytes += this.sectionTo(out + this.#gatheredBytes, section)
-    }
-    return runCount
+    this.#encode({ tag: Tag.PAGES, payload: 0, payloadBytes: 0, region })
+    const gathered = this.#engine.kernels.sectionsGather(
+      this.#kind,
+      this.#scratch + SECTION_AT,
+      runs,
+      runCount,
+      memory,
+      memoryBytes,
+      PAGE_BYTES,
+      out,
+      outBytes,
+      this.#scratch + DIGEST_AT,
+      this.#scratch + TOTALS_AT,
+    )
+    this.#sequence += gathered
+    this.#payloadBytes += this.#view.getUint32(TOTALS_AT + 4, true)
+    return gathered
   }
 
   /** Bytes that the last {@link gather} wrote. */
   get gatheredBytes(): number {
-    return this.#gatheredBytes
+    return this.#view.getUint32(TOTALS_AT, true)
   }
 
   /** The END section whole: totals and digest. */
@@ -152,16 +158,11 @@ export class StreamWriter {
 
   /** Checksums a section whose header's fields stand at `header`, and copies its payload unless `copyTo` is 0. */
   #seal({ tag, payload, payloadBytes }: SectionPlan, header: number, copyTo: number): void {
-    const { checksum } = this.#header
-    const engine = this.#engine
-    if (copyTo !== 0) engine.kernels.copy(copyTo, payload, payloadBytes)
-    storeChecksum(engine, checksum, copyTo || payload, payloadBytes, header + PAYLOAD_CHECKSUM_OFFSET)
-    storeChecksum(engine, checksum, header, SECTION_CHECKSUM_OFFSET, header + SECTION_CHECKSUM_OFFSET)
-    this.#sequence++
     // END holds the digest, so it is in none.
-    if (tag === Tag.END) return
-    this.#digest?.add(header + SECTION_CHECKSUM_OFFSET)
-    this.#payloadBytes += payloadBytes
+    const digest = tag === Tag.END ? 0 : this.#scratch + DIGEST_AT
+    this.#engine.kernels.sectionSeal(this.#kind, header, payload, payloadBytes, copyTo, digest)
+    this.#sequence++
+    if (digest !== 0) this.#payloadBytes += payloadBytes
   }
 
   #copy(at: number, byteLength: number): Uint8Array {
