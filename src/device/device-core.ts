@@ -75,10 +75,7 @@ export class DeviceCore {
     return this.#lock.run(() => this.#walk.state)
   }
 
-  setState(
-    target: number,
-    signal: AbortSignal = new AbortController().signal,
-  ): Promise<SessionHandle | undefined> {
+  setState(target: number, signal?: AbortSignal): Promise<SessionHandle | undefined> {
     this.#checkFeature(DeviceFeature.MIG_DEVICE_STATE)
     return this.#lock.run(() => this.#walk.go(target, signal))
   }

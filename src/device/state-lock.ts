@@ -34,7 +34,8 @@ export class StateLock {
     try {
       return await critical()
     } finally {
-      await this.#unlock()
+      if (this.#pending.length > 0) await this.#unlock()
+      else this.#handOn()
     }
   }
 
@@ -59,7 +60,11 @@ export class StateLock {
         for (const reset of waiting) reset.reject(error)
       }
     }
-    // The lock is handed on, not freed: a newcomer must not overtake the queue.
+    this.#handOn()
+  }
+
+  /** The lock is handed on, not freed: a newcomer must not overtake the queue. */
+  #handOn(): void {
     const next = this.#queue.shift()
     if (next === undefined) this.#locked = false
     else next()

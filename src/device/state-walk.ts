@@ -8,7 +8,7 @@
  * @module
  */
 
-import { VfioError } from '../errors.ts'
+import { type Awaitable, VfioError } from '../errors.ts'
 import { endsSession, opensSession } from '../fsm/session-arcs.ts'
 import { transitionPath } from '../fsm/transition.ts'
 import { driverError } from '../session/driver-error.ts'
@@ -16,13 +16,14 @@ import { type SessionHandle, openSession } from '../session/open-session.ts'
 import type { SessionEnd } from '../session/session-end.ts'
 import type { SessionContext } from '../session/session-life.ts'
 import { DeviceState, deviceStateName } from '../uapi/state.ts'
+import { ArcOptions } from './arc-options.ts'
 import type { Driver } from './driver.ts'
 import { withState } from './state-error.ts'
 
 /** Moves one driver. */
 export class StateWalk {
   readonly #driver: Driver
-  readonly #context: Omit<SessionContext, 'deviceState'>
+  readonly #context: SessionContext
   #state: DeviceState = DeviceState.RUNNING
   #session: SessionHandle | undefined
   /** Ended sessions with leases out. */
@@ -30,7 +31,7 @@ export class StateWalk {
 
   constructor(driver: Driver, context: Omit<SessionContext, 'deviceState'>) {
     this.#driver = driver
-    this.#context = context
+    this.#context = { ...context, deviceState: () => this.#state }
   }
 
   /** The last completed state. */
@@ -46,13 +47,14 @@ export class StateWalk {
    * exact); EINTR aborted between arcs or by the driver on the signal's account; EBUSY leaving RESUMING
    * with a window out; EINVAL leaving it after a failed write; the driver's own
    */
-  async go(target: number, signal: AbortSignal): Promise<SessionHandle | undefined> {
+  async go(target: number, signal?: AbortSignal): Promise<SessionHandle | undefined> {
     const inError = this.#state === DeviceState.ERROR
     if (inError && target === DeviceState.ERROR && this.#driver.profile === 'exact') return undefined
+    const options = new ArcOptions(signal)
     let opened: SessionHandle | undefined
     try {
       for (const next of transitionPath(this.#state, target, this.#driver.flags)) {
-        opened = await this.#goArc(next, signal)
+        opened = await this.#goArc(next, options)
       }
     } catch (error) {
       const failure = driverError(error, 'setState', `enter ${deviceStateName(target)}`)
@@ -87,7 +89,8 @@ export class StateWalk {
     if (session === undefined) return
     session.terminate(reason)
     this.#session = undefined
-    this.#lent = [...this.#lent, session].filter(({ leasesOut }) => leasesOut)
+    if (this.#lent.length > 0 || session.leasesOut)
+      this.#lent = [...this.#lent, session].filter(({ leasesOut }) => leasesOut)
   }
 
   /** The device closes and gives back all its memory, also what users never released. */
@@ -96,16 +99,18 @@ export class StateWalk {
     this.#lent = []
   }
 
-  async #goArc(to: DeviceState, signal: AbortSignal): Promise<SessionHandle | undefined> {
+  async #goArc(to: DeviceState, options: ArcOptions): Promise<SessionHandle | undefined> {
     const from = this.#state
-    if (signal.aborted) throw interrupted(to, signal.reason)
+    if (options.aborted) throw interrupted(to, options.signal.reason)
     if (from === DeviceState.RESUMING) this.#checkLoadable()
     // A session that is loaded or drained while the driver takes it apart would tear.
     const leavesStopped = from === DeviceState.RESUMING || from === DeviceState.STOP_COPY
     const letGo = leavesStopped ? this.#session?.hold() : undefined
     let end: SessionEnd | undefined
     try {
-      end = (await this.#driver.transition(from, to, { signal })) ?? undefined
+      const answer = this.#driver.transition(from, to, options)
+      // A turn of the microtask queue per arc is most of what a small device costs.
+      end = (isThenable(answer) ? await answer : answer) ?? undefined
       if (endsSession(from, to)) this.endSession(`the device left ${deviceStateName(from)}`)
       this.#state = to
     } catch (error) {
@@ -113,7 +118,7 @@ export class StateWalk {
         this.#state = DeviceState.ERROR
         this.endSession('the device failed')
       }
-      const abort = signal.aborted && (error === signal.reason || !VfioError.is(error))
+      const abort = options.aborted && (error === options.signal.reason || !VfioError.is(error))
       throw abort ? interrupted(to, error) : error
     } finally {
       letGo?.()
@@ -128,7 +133,7 @@ export class StateWalk {
     const wanted = opensSession(from, to)
     if (end?.direction === wanted) {
       if (end === undefined) return undefined
-      this.#session = openSession(end, { ...this.#context, deviceState: () => this.#state })
+      this.#session = openSession(end, this.#context)
       return this.#session
     }
     end?.end()
@@ -149,6 +154,10 @@ export class StateWalk {
       throw new VfioError('EINVAL', 'Cannot leave RESUMING: a write failed, reset the device', { cause })
     }
   }
+}
+
+function isThenable<T>(answer: Awaitable<T>): answer is Promise<T> {
+  return typeof (answer as { then?: unknown } | undefined)?.then === 'function'
 }
 
 function interrupted(to: DeviceState, cause: unknown): VfioError {

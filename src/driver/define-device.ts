@@ -141,7 +141,7 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
     to: DeviceState,
     options: { signal: AbortSignal },
   ): Awaitable<void | SessionEnd> {
-    return this.#opened.transition(from, to, options.signal)
+    return this.#opened.transition(from, to, options)
   }
 
   stopCopyLength(): number {

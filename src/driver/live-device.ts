@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ArcOptions } from '../device/arc-options.ts'
 import type { DeviceRegions } from '../device/driver.ts'
 import type { Engine } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
@@ -100,7 +101,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
 
   async close(): Promise<void> {
     try {
-      await this.#halt(new AbortController().signal)
+      await this.#halt(new ArcOptions())
     } finally {
       this.#free()
     }
@@ -117,11 +118,15 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   }
 
   /** The arcs of flag sets 1, 3, 5 and 7. */
-  async transition(from: DeviceState, to: DeviceState, signal: AbortSignal): Promise<void | SessionEnd> {
+  async transition(
+    from: DeviceState,
+    to: DeviceState,
+    options: { signal: AbortSignal },
+  ): Promise<void | SessionEnd> {
     if (to === PRE_COPY_P2P || (to === RUNNING_P2P && from === RUNNING)) {
       // RUNNING_P2P to PRE_COPY_P2P opens a session; the device is quiet towards its peers already.
       if (from === RUNNING_P2P) return this.#openSource(true)
-      await this.#definition.quiesceP2p?.(this, { signal })
+      await this.#definition.quiesceP2p?.(this, options)
       this.#quietToPeers = true
       return undefined
     }
@@ -130,7 +135,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     if (to === PRE_COPY) return this.#openSource(true)
     if (to === STOP_COPY && from === STOP) return this.#snapshot(this.#openSource(false))
     if (to === STOP_COPY) {
-      await this.#halt(signal)
+      await this.#halt(options)
       const source = this.#source as CheckedSource
       await source.findUnmarked()
       this.#snapshot(source)
@@ -142,7 +147,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
       this.#source = undefined
       return undefined
     }
-    if (to === STOP) return this.#halt(signal)
+    if (to === STOP) return this.#halt(options)
     if (from === STOP) return this.#start()
     return undefined
   }
@@ -151,7 +156,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   async reset(): Promise<void> {
     this.#source = undefined
     this.#sink = undefined
-    await this.#halt(new AbortController().signal)
+    await this.#halt(new ArcOptions())
     await this.#powerOnContent()
     await this.#start()
     await this.#resumeP2p()
@@ -163,9 +168,9 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     this.#running = true
   }
 
-  async #halt(signal: AbortSignal): Promise<void> {
+  async #halt(options: { signal: AbortSignal }): Promise<void> {
     if (!this.#running) return
-    await this.#definition.quiesce?.(this, { signal })
+    await this.#definition.quiesce?.(this, options)
     this.#running = false
   }
 

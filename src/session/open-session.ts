@@ -39,29 +39,53 @@ export interface SessionHandle {
 
 /** Opens a session over the driver's `end`. */
 export function openSession(end: SessionEnd, context: SessionContext): SessionHandle {
-  const life = new SessionLife(end.direction, context)
-  const save = end.direction === 'save' ? new SaveSide(life, end) : undefined
-  const resume = end.direction === 'resume' ? new ResumeSide(life, end) : undefined
-  const side = (save ?? resume)!
-  life.bind(side)
-  end.attach?.(() => life.wake())
-  return {
-    session: new DataSession(life, side),
-    get windowOut() {
-      return resume?.windowOut ?? false
-    },
-    get failure() {
-      return resume?.failure
-    },
-    get leasesOut() {
-      return (save?.leasesOut ?? 0) > 0
-    },
-    wake: () => life.wake(),
-    hold: () => life.hold(),
-    terminate: (reason) => life.terminate(reason),
-    reclaim: () => side.reclaim(),
-    onClose: (listener) => {
-      life.onClose = listener
-    },
+  return new OpenSession(end, context)
+}
+
+/** A class, not an object of closures: a small device opens two for every migration. */
+class OpenSession implements SessionHandle {
+  readonly session: DataSession
+  readonly #life: SessionLife
+  readonly #side: SaveSide | ResumeSide
+
+  constructor(end: SessionEnd, context: SessionContext) {
+    const life = new SessionLife(end.direction, context)
+    this.#life = life
+    this.#side = end.direction === 'save' ? new SaveSide(life, end) : new ResumeSide(life, end)
+    life.bind(this.#side)
+    end.attach?.(() => life.wake())
+    this.session = new DataSession(life, this.#side)
+  }
+
+  get windowOut(): boolean {
+    return this.#side instanceof ResumeSide && this.#side.windowOut
+  }
+
+  get failure(): VfioError | undefined {
+    return this.#side instanceof ResumeSide ? this.#side.failure : undefined
+  }
+
+  get leasesOut(): boolean {
+    return this.#side instanceof SaveSide && this.#side.leasesOut > 0
+  }
+
+  wake(): void {
+    this.#life.wake()
+  }
+
+  hold(): () => void {
+    return this.#life.hold()
+  }
+
+  terminate(reason: string): void {
+    this.#life.terminate(reason)
+  }
+
+  reclaim(): void {
+    this.#side.reclaim()
+  }
+
+  onClose(listener: () => void): void {
+    this.#life.onClose = listener
   }
 }

@@ -36,7 +36,11 @@ export class SessionLife {
   readonly context: SessionContext
   /** Called once when the user closes the session: its fd number becomes free. */
   onClose: (() => void) | undefined
-  readonly #ended = new AbortController()
+  /** Made for those who look: an AbortController costs more than the session of a small device. */
+  #controller: AbortController | undefined
+  /** Why the session ended. */
+  #endReason: string | undefined
+  #endError: VfioError | undefined
   readonly #waiters = new Set<() => void>()
   #side: SessionSide | undefined
   #closed = false
@@ -57,7 +61,23 @@ export class SessionLife {
   }
 
   get ended(): AbortSignal {
-    return this.#ended.signal
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#isOver) this.#controller.abort(this.#endFailure())
+    }
+    return this.#controller.signal
+  }
+
+  get #isOver(): boolean {
+    return this.#endReason !== undefined
+  }
+
+  /** The error that `ended` is aborted with, always the same. */
+  #endFailure(): VfioError {
+    return (this.#endError ??= new VfioError(
+      'ENODEV',
+      `Cannot use the data session: ${this.#endReason}, enter its state again`,
+    ))
   }
 
   /** An arc that may end the session is under way. */
@@ -82,17 +102,17 @@ export class SessionLife {
 
   /** ENODEV when the device ended the session. */
   checkNotEnded(syscall: string): void {
-    if (!this.ended.aborted) return
+    if (!this.#isOver) return
     throw new VfioError('ENODEV', `Cannot ${syscall}: the session has ended, enter its state again`, {
       syscall,
-      cause: this.ended.reason,
+      cause: this.#endFailure(),
     })
   }
 
   /** `poll(2)` bits. Nothing is ready while an arc is under way: every call would be EBUSY. */
   poll(): number {
     if (this.#closed) return POLLNVAL
-    if (this.ended.aborted) return POLLERR | POLLHUP
+    if (this.#isOver) return POLLERR | POLLHUP
     return this.held ? 0 : this.#side!.poll()
   }
 
@@ -164,16 +184,15 @@ export class SessionLife {
     this.#closed = true
     this.onClose?.()
     this.onClose = undefined
-    if (this.ended.aborted) this.#side!.reclaim()
+    if (this.#isOver) this.#side!.reclaim()
     this.wake()
   }
 
   /** The device ends the session. Listeners of `ended` run before the driver's side gives back memory. */
   terminate(reason: string): void {
-    if (this.ended.aborted) return
-    this.#ended.abort(
-      new VfioError('ENODEV', `Cannot use the data session: ${reason}, enter its state again`),
-    )
+    if (this.#isOver) return
+    this.#endReason = reason
+    this.#controller?.abort(this.#endFailure())
     this.#side!.end()
     // Ended and closed, nobody refers to the session any more: it must hold no engine memory.
     if (this.#closed) this.#side!.reclaim()

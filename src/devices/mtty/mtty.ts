@@ -77,6 +77,17 @@ const STATELESS_LOG: DirtyLogOps = {
   report: () => {},
 }
 
+/** Hashing the configuration would be most of what a device costs, so it is done once. */
+const fingerprints = new Map<number, Uint8Array>()
+
+function identityOf(ports: 1 | 2): DeviceIdentity {
+  const configuration = { ports }
+  const fingerprint = fingerprints.get(ports) ?? configurationFingerprint(configuration)
+  fingerprints.set(ports, fingerprint)
+  // A copy: nobody's change of it is another device's.
+  return { type: 'mtty', version: 1, fingerprint: fingerprint.slice(), stream: 'opaque', configuration }
+}
+
 /**
  * Makes an mtty at power-on.
  *
@@ -125,14 +136,7 @@ class MttyDriver implements Mtty {
         `Cannot create mtty: profile is ${String(profile)}, use 'strict' or 'exact'`,
       )
     }
-    const configuration = { ports }
-    this.identity = {
-      type: 'mtty',
-      version: 1,
-      fingerprint: configurationFingerprint(configuration),
-      stream: 'opaque',
-      configuration,
-    }
+    this.identity = identityOf(ports)
     this.ports = ports
     this.profile = profile
     this.dirtyLog = profile === 'exact' ? STATELESS_LOG : new DirtyLog()

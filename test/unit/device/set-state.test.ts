@@ -354,6 +354,21 @@ describe('AbortSignal', () => {
     expect(await codeOf(() => device.setState(RUNNING_P2P, { signal: controller.signal }))).toBe('ok')
   })
 
+  it("without a signal of the caller, the arcs of a call share one of their own, which is no other call's", async () => {
+    const { driver, device } = await open()
+    const seen: AbortSignal[] = []
+    driver.onArc = (_arc, signal) => void seen.push(signal)
+    await device.setState(STOP_COPY)
+    await device.setState(RESUMING)
+    expect(seen.map((signal) => [seen.indexOf(signal), signal.aborted])).toEqual([
+      [0, false],
+      [0, false],
+      [0, false],
+      [3, false],
+      [3, false],
+    ])
+  })
+
   it('an aborted signal moves nothing, but to the current state there is nothing to abort', async () => {
     const { device, driver } = await open()
     const signal = AbortSignal.abort()

@@ -112,6 +112,21 @@ describe('the end of a session', () => {
     expect(remove.mock.calls).toEqual(add.mock.calls.map((call) => call.slice(0, 2)))
   })
 
+  it('shows ended aborted, with the error that calls give as their cause, to who looks only afterwards', () => {
+    const { session, handle } = idle()
+    handle.terminate('the device left PRE_COPY')
+    let cause: unknown
+    try {
+      session.read(new Uint8Array(1))
+    } catch (error) {
+      cause = (error as VfioError).cause
+    }
+    expect(session.ended.aborted).toBe(true)
+    expect(session.ended.reason).toBe(cause)
+    expect(VfioError.is(cause, 'ENODEV')).toBe(true)
+    expect(session.ended).toBe(session.ended)
+  })
+
   it('fires ended once, with an ENODEV error, before the driver side is ended', () => {
     const { session, end, handle } = idle()
     const seen: unknown[] = []
