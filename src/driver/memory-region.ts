@@ -6,14 +6,12 @@
 
 import type { Engine } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
-import { PAGE_BYTES } from '../format/index.ts'
+import { PAGE_BYTES, type RegionDeclaration } from '../format/index.ts'
 import { setBits } from './dirty-bits.ts'
 import { createPageRecord, type PageRecord, type Tracking } from './page-record.ts'
 
 /** A region as a definition declares it. */
-export interface RegionOptions {
-  readonly name: string
-  readonly byteLength: number
+export interface RegionOptions extends RegionDeclaration {
   /** Default 'marked'. */
   readonly tracking?: Tracking | undefined
   /** The address at which DMA logging sees the region. */

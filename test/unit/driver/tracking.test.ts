@@ -185,6 +185,45 @@ describe.each(FOUND)('tracking %s', (tracking) => {
   })
 })
 
+it.each(FOUND)(
+  'a workload on its own timer that never marks arrives whole, tracking %s',
+  async (tracking) => {
+    const byteLength = 64 * PAGE + 100
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let written = 0
+    const driver = defineDevice({
+      type: 'tracked',
+      version: 1,
+      engine: testEngine,
+      state: { n: u32() },
+      memory: { m: { byteLength, tracking } },
+      resume({ memory }) {
+        const tick = (): void => {
+          // A multiplier that reaches every byte in an order of its own.
+          memory.m.bytes[(written * 40_503) % byteLength] = ++written
+          timer = setTimeout(tick, 1)
+        }
+        tick()
+      },
+      quiesce: () => clearTimeout(timer),
+    })
+    const device = await VfioDevice.open(driver)
+    const session = (await device.setState(PRE_COPY)) as DataSession
+    const parts: Uint8Array[] = []
+    const buffer = new Uint8Array(10_000)
+    for (let turn = 0; turn < 200; turn++) {
+      vi.advanceTimersByTime(3)
+      await codeOf(() => parts.push(buffer.slice(0, session.read(buffer))))
+    }
+    expect(written).toBeGreaterThan(600)
+    await device.setState(STOP_COPY)
+    const last = drain(session)
+    expect(last.length).toBeLessThan(byteLength)
+    parts.push(last)
+    await expectRestored({ driver, device, bytes: driver.memory.m.bytes }, concat(parts))
+  },
+)
+
 it('an unknown tracking is EINVAL', async () => {
   expect(await codeOf(() => open('guess' as Tracking, PAGE))).toBe('EINVAL')
 })
