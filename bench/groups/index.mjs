@@ -8,6 +8,7 @@ export const groups = {
   checksum: { seconds: 20, load: () => import('./checksum.mjs') },
   throughput: { seconds: 40, load: () => import('./throughput.mjs') },
   fused: { seconds: 10, load: () => import('./fused.mjs') },
+  kernels: { seconds: 15, load: () => import('./kernels.mjs') },
   pages: { seconds: 10, load: () => import('./pages.mjs') },
   registers: { seconds: 20, load: () => import('./registers.mjs') },
   serialise: { seconds: 15, load: () => import('./serialise.mjs') },
