@@ -7,7 +7,7 @@ import { DeviceState, memoryPair, restore, save, VfioDevice } from 'stopcopy'
 import { createMtty } from 'stopcopy/devices'
 
 /** Cycles of one timed run: long beside the clock. */
-const CYCLES = { full: 2000, quick: 500 }
+const CYCLES = { full: 2000, quick: 200 }
 const PROFILES = ['exact', 'strict']
 const GROWTH = 'heap growth'
 const TRANSFER = 'save() and restore() over memoryPair'
@@ -21,7 +21,7 @@ export const names = [
 ]
 
 export async function open({ quick }) {
-  const count = quick ? 500 : 10_000
+  const count = quick ? 200 : 10_000
   const growthCycles = quick ? 10_000 : 1_000_000
   const devices = await Promise.all(PROFILES.map((profile) => VfioDevice.open(createMtty({ profile }))))
   const buffer = new Uint8Array(4096)
