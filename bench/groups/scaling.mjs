@@ -6,6 +6,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { formatBytes, GIB, MIB } from '../data/touched.mjs'
+import { digits } from '../harness/report.mjs'
 
 const SIZES = [MIB, 4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB, GIB, 2 * GIB]
 const QUICK_SIZES = [MIB, 16 * MIB, 64 * MIB]
@@ -41,7 +42,7 @@ export async function open({ quick }) {
 }
 
 function speed(size, { seconds }) {
-  return `${(seconds * 1000).toPrecision(3)} ms, ${(size / seconds / 1e9).toPrecision(3)} GB/s`
+  return `${digits(seconds * 1000)} ms, ${digits(size / seconds / 1e9)} GB/s`
 }
 
 function beyond({ peakBytes, deviceBytes }) {

@@ -52,7 +52,6 @@ export async function runRounds(cases, { rounds, samples, sampleSeconds, only, s
     .filter(({ name, skipped, measure }) => chosen.has(name) && skipped === undefined && !measure)
     .map((each) => ({ each, seconds: [], count: 1 }))
   for (let round = 0; round <= rounds && running.length > 0; round++) {
-    globalThis.gc?.()
     for (const [index, timed] of running.entries()) {
       const { each } = timed
       step(each.name, (round * running.length + index) / ((rounds + 1) * running.length))
