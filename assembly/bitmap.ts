@@ -12,6 +12,8 @@ const BLOCK_BYTES: usize = 64
 const BLOCK_BITS: u32 = 512
 /** Boundaries a block may have, and how many one store group may write past the last of them. */
 const BLOCK_ROOM: u32 = BLOCK_BITS + 4
+/** From so many words with boundaries on, a block is faster taken as a whole than by the words that have some. */
+const DENSE_WORDS: u32 = 7
 
 /**
  * Writes the runs of set bits among `bitCount` bits from `firstBit` on, in order, as pairs (u32 first,
@@ -28,7 +30,8 @@ export function bitmapRunsFind(bitmap: usize, firstBit: u32, bitCount: u32, runs
   if (bitCount == 0) return 0
   // SAFETY: `left` counts the bits from `at` to the range's end and bounds every read, `room` the u32
   // from `out` to the area's end and bounds every write.
-  let at = bitmap + ((firstBit as usize) >> 3)
+  const first = bitmap + ((firstBit as usize) >> 3)
+  let at = first
   let base = firstBit & ~7
   let left = (endBit as u32) - base
   let skip: u64 = (firstBit & 7) as u64
@@ -37,26 +40,24 @@ export function bitmapRunsFind(bitmap: usize, firstBit: u32, bitCount: u32, runs
   // The bit before the word, 0 or 1.
   let previous: u64 = 0
   while (left != 0 && room != 0) {
-    if (left >= BLOCK_BITS && skip == 0) {
-      if (isUniform(at, previous)) {
+    // Not the first word: a block looks at the bit before it.
+    if (left >= BLOCK_BITS && at != first) {
+      const changed = changedWords(at)
+      if (changed == 0) {
         at += BLOCK_BYTES
         base += BLOCK_BITS
         left -= BLOCK_BITS
         continue
       }
       if (room >= BLOCK_ROOM) {
-        const before = out
-        for (let n = 0; n < 8; n++) {
-          const word = load<u64>(at)
-          const boundaries = word ^ ((word << 1) | previous)
-          previous = word >> 63
-          storePositions(out, base, boundaries)
-          out += (popcnt<u64>(boundaries) as usize) << 2
-          at += 8
-          base += 64
-        }
+        const isDense = popcnt<u32>(changed) >= DENSE_WORDS
+        const end = isDense ? storeDense(out, at, base) : storeSparse(out, at, base, changed)
+        room -= ((end - out) >> 2) as u32
+        out = end
+        at += BLOCK_BYTES
+        base += BLOCK_BITS
         left -= BLOCK_BITS
-        room -= ((out - before) >> 2) as u32
+        previous = load<u64>(at - 8) >> 63
         continue
       }
     }
@@ -83,20 +84,58 @@ export function bitmapRunsFind(bitmap: usize, firstBit: u32, bitCount: u32, runs
   return count as i32
 }
 
-/** True when all bits of a block equal `bit`. */
-function isUniform(at: usize, bit: u64): bool {
+/** Bit n tells whether a block's word n has boundaries; the build without vectors does not know which. */
+function changedWords(at: usize): u32 {
   if (ASC_FEATURE_SIMD) {
-    const all = i64x2.splat(0 - bit)
-    const first = v128.or(v128.xor(v128.load(at), all), v128.xor(v128.load(at, 16), all))
-    const second = v128.or(v128.xor(v128.load(at, 32), all), v128.xor(v128.load(at, 48), all))
-    return !v128.any_true(v128.or(first, second))
+    const first = unchangedLanes(at) | (unchangedLanes(at + 16) << 2)
+    const second = unchangedLanes(at + 32) | (unchangedLanes(at + 48) << 2)
+    return ~(first | (second << 4)) & 0xff
   }
-  const all: u64 = 0 - bit
+  const all: u64 = 0 - (load<u64>(at - 8) >> 63)
   const first = (load<u64>(at) ^ all) | (load<u64>(at, 8) ^ all)
   const second = (load<u64>(at, 16) ^ all) | (load<u64>(at, 24) ^ all)
   const third = (load<u64>(at, 32) ^ all) | (load<u64>(at, 40) ^ all)
   const fourth = (load<u64>(at, 48) ^ all) | (load<u64>(at, 56) ^ all)
-  return (first | second | third | fourth) == 0
+  return (first | second | third | fourth) == 0 ? 0 : 0xff
+}
+
+/** Bit n tells whether the word in lane n equals itself shifted up by one, the bit before it in bit 0. */
+function unchangedLanes(at: usize): i32 {
+  const words = v128.load(at)
+  const previous = i64x2.shr_u(v128.load(at - 8), 63)
+  return i64x2.bitmask(i64x2.eq(previous, v128.xor(words, i64x2.shl(words, 1))))
+}
+
+/** Stores the boundaries of the words in `changed` at `out`; where they end. */
+function storeSparse(out: usize, block: usize, base: u32, changed: u32): usize {
+  for (; changed != 0; changed &= changed - 1) {
+    const n = ctz<u32>(changed)
+    const at = block + ((n as usize) << 3)
+    const word = load<u64>(at)
+    const boundaries = word ^ ((word << 1) | (load<u64>(at - 8) >> 63))
+    storePositions(out, base + (n << 6), boundaries)
+    out += (popcnt<u64>(boundaries) as usize) << 2
+  }
+  return out
+}
+
+/** Stores the boundaries of all words of a block at `out`; where they end. */
+function storeDense(out: usize, at: usize, base: u32): usize {
+  let previous = load<u64>(at - 8) >> 63
+  for (let n = 0; n < 4; n++) {
+    const even = load<u64>(at)
+    const odd = load<u64>(at, 8)
+    const evenBoundaries = even ^ ((even << 1) | previous)
+    const oddBoundaries = odd ^ ((odd << 1) | (even >> 63))
+    previous = odd >> 63
+    storePositions(out, base, evenBoundaries)
+    out += (popcnt<u64>(evenBoundaries) as usize) << 2
+    storePositions(out, base + 64, oddBoundaries)
+    out += (popcnt<u64>(oddBoundaries) as usize) << 2
+    at += 16
+    base += 128
+  }
+  return out
 }
 
 /**
