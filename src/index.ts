@@ -52,7 +52,15 @@ export {
 export { DataSession } from './session/data-session.ts'
 export { STREAM_CHUNK_BYTES, STREAM_HELD_BYTES } from './session/web-streams.ts'
 export type { MigrationSession } from './session/migration-session.ts'
-export type { PrecopyInfo, ResumeEnd, SaveEnd, SessionEnd } from './session/session-end.ts'
+export type {
+  Absorbed,
+  PendingRead,
+  PrecopyInfo,
+  ResumeEnd,
+  SaveEnd,
+  SessionEnd,
+  SessionWorker,
+} from './session/session-end.ts'
 export {
   type ByteDuplex,
   type ByteSink,

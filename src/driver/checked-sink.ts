@@ -5,15 +5,19 @@
  * goes back to power-on content. Register state lands in a staging block and reaches the device only
  * after everything was verified: checksums, ranges, the author's own `validate`.
  *
+ * With a worker, payloads are verified there while the next ones come. A section that touches memory whose
+ * check is still out waits for it (EAGAIN), and so does everything after the end of the stream.
+ *
  * @module
  */
 
-import type { Engine } from '../engine/index.ts'
+import type { Engine, PostedJob } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
 import {
   type Configuration,
   configurationDifference,
   PAGE_BYTES,
+  type PlacedPayload,
   type SectionHeader,
   StreamFault,
   StreamReader,
@@ -21,9 +25,15 @@ import {
   type StreamHeader,
   Tag,
 } from '../format/index.ts'
-import type { ResumeEnd } from '../session/session-end.ts'
+import type { Absorbed, ResumeEnd, SessionWorker } from '../session/session-end.ts'
+import { POLLOUT } from '../uapi/index.ts'
+import { attachWorker } from './attach-worker.ts'
 import { clearMemory } from './clear-memory.ts'
+import { DeferredChecks } from './deferred-checks.ts'
 import type { MemoryRegion } from './memory-region.ts'
+
+/** Payloads below this many bytes are verified faster than a worker is told of them. */
+const WORKER_BYTES = 32 * 1024
 
 /** What the sink needs of its device. */
 export interface CheckedSinkOptions {
@@ -47,6 +57,16 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   #version = 0
   #staging = 0
   #ended = false
+  #wake: () => void = () => {}
+  #checks: DeferredChecks | undefined
+  /** Whether the bytes of this call may be read after it. */
+  #mayDefer = false
+  /** The last check that was posted. */
+  #posted: PostedJob | undefined
+  /** Where the next payload goes. */
+  #next = { pointer: 0, byteLength: 0 }
+  #awaitsProgress = false
+  #released: Promise<void> | undefined
 
   /** ENOMEM when the engine has no room. */
   constructor(options: CheckedSinkOptions) {
@@ -69,16 +89,78 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
     this.#setFrozen(true)
   }
 
+  attach(wake: () => void): void {
+    this.#wake = wake
+  }
+
+  async attachWorker(worker: SessionWorker): Promise<void> {
+    const { engine } = this.#options
+    const jobs = await attachWorker(worker, engine)
+    if (jobs === undefined) return
+    try {
+      if (this.#ended || this.#checks !== undefined) jobs.detach()
+      else
+        this.#checks = new DeferredChecks(engine, jobs, (error, { section, offset }) =>
+          this.#reader.refuse(error, section, offset),
+        )
+    } catch (error) {
+      // No room for the results: the session does without.
+      jobs.detach()
+      if (!VfioError.is(error, 'ENOMEM')) throw error
+    }
+  }
+
   write(src: Uint8Array): number {
+    // All or nothing: a section in the middle could have to wait.
+    if (this.#checks !== undefined && this.#pending && this.#reader.failure === undefined) throw again()
     return this.#reader.write(src)
   }
 
+  absorb(src: Uint8Array): Absorbed {
+    this.#admit()
+    this.#posted = undefined
+    const byteLength = this.#deferring(() => this.#reader.take(src))
+    const job = this.#posted as PostedJob | undefined
+    const checks = this.#checks as DeferredChecks
+    if (job === undefined) return { byteLength }
+    const reading = {
+      get settled() {
+        return job.settled
+      },
+      wait: () => checks.settle(job),
+    }
+    return { byteLength, reading }
+  }
+
   window(maxBytes: number): Uint8Array {
+    this.#admit()
     return this.#reader.window(maxBytes)
   }
 
   commit(byteLength: number): void {
-    this.#reader.commit(byteLength)
+    this.#deferring(() => this.#reader.commit(byteLength))
+  }
+
+  poll(): number {
+    if (!this.#blocked) return POLLOUT
+    if (!this.#awaitsProgress) {
+      this.#awaitsProgress = true
+      void this.#checks?.progress().then(() => {
+        this.#awaitsProgress = false
+        this.#wake()
+      })
+    }
+    return 0
+  }
+
+  /** Resolves when no check is out: only then the stream can be used. At once without a worker. */
+  async settled(): Promise<void> {
+    while (this.#pending) await this.#checks?.progress()
+  }
+
+  /** After the end: settles when no other thread touches the device's memory any more. */
+  get released(): Promise<void> | undefined {
+    return this.#released
   }
 
   /**
@@ -105,9 +187,8 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
     if (this.#ended) return
     this.#ended = true
     this.#setFrozen(false)
-    this.#reader.dispose()
-    if (this.#staging !== 0) this.#options.engine.free(this.#staging)
-    this.#staging = 0
+    this.#released = this.#checks?.end()?.then(() => this.#free())
+    if (this.#released === undefined) this.#free()
   }
 
   header(header: StreamHeader): void {
@@ -142,8 +223,19 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   }
 
   place(section: SectionHeader): number | undefined {
-    if (section.tag === Tag.STATE) return this.#staging + section.first
-    return (this.#options.regions[section.region] as MemoryRegion).pointer + section.first * PAGE_BYTES
+    const pointer =
+      section.tag === Tag.STATE
+        ? this.#staging + section.first
+        : (this.#options.regions[section.region] as MemoryRegion).pointer + section.first * PAGE_BYTES
+    this.#next = { pointer, byteLength: section.payloadBytes }
+    return pointer
+  }
+
+  verify(payload: PlacedPayload): boolean {
+    this.#next = { pointer: 0, byteLength: 0 }
+    if (!this.#mayDefer || payload.section.payloadBytes < WORKER_BYTES) return false
+    this.#posted = this.#checks?.post(payload)
+    return this.#posted !== undefined
   }
 
   payload(section: SectionHeader, pointer: number): void {
@@ -152,10 +244,54 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
     const region = regions[section.region] as MemoryRegion
     const count = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + pointer, 8).getUint32(0, true)
     const from = section.first * PAGE_BYTES
-    clearMemory(engine, region.pointer + from, Math.min(count * PAGE_BYTES, region.byteLength - from), bitmap)
+    const start = region.pointer + from
+    const byteLength = Math.min(count * PAGE_BYTES, region.byteLength - from)
+    const clear = (): void => clearMemory(engine, start, byteLength, bitmap)
+    if (this.#checks === undefined) clear()
+    else this.#checks.afterwards(start, byteLength, clear)
+  }
+
+  get #pending(): boolean {
+    this.#checks?.reap()
+    return this.#checks?.pending ?? false
+  }
+
+  /** Whether the next bytes must wait for the checks that are out. */
+  get #blocked(): boolean {
+    if (this.#checks === undefined || !this.#pending || this.#reader.failure !== undefined) return false
+    return this.#reader.ended || this.#checks.overlaps(this.#next.pointer, this.#next.byteLength)
+  }
+
+  #admit(): void {
+    if (this.#blocked) throw again()
+  }
+
+  #deferring<T>(call: () => T): T {
+    this.#mayDefer = true
+    try {
+      return call()
+    } finally {
+      this.#mayDefer = false
+    }
+  }
+
+  #free(): void {
+    this.#reader.dispose()
+    if (this.#staging !== 0) this.#options.engine.free(this.#staging)
+    this.#staging = 0
   }
 
   #setFrozen(frozen: boolean): void {
     for (const region of this.#options.regions) region.frozen = frozen
   }
+}
+
+function again(): VfioError {
+  return new VfioError(
+    'EAGAIN',
+    'Cannot write: earlier sections are still being verified, wait for POLLOUT',
+    {
+      syscall: 'write',
+    },
+  )
 }

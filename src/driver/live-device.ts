@@ -101,6 +101,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
 
   async close(): Promise<void> {
     try {
+      await this.#sink?.released
       await this.#halt(new ArcOptions())
     } finally {
       this.#free()
@@ -154,6 +155,8 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
 
   /** Power-on content and running again; sessions have ended. */
   async reset(): Promise<void> {
+    // A worker may still write what the session gave it; nothing may be cleared or run before.
+    await this.#sink?.released
     this.#source = undefined
     this.#sink = undefined
     await this.#halt(new ArcOptions())
@@ -252,8 +255,9 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   }
 
   /** RESUMING to STOP: all checks first, then the live state. */
-  #load(): void {
+  async #load(): Promise<void> {
     const sink = this.#sink as CheckedSink
+    await sink.settled()
     sink.finish()
     const { engine } = this
     const { layout, version } = this.#blueprint

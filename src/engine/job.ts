@@ -15,7 +15,7 @@ export interface ChecksumJob {
   readonly kind: 'xxh3' | 'crc32c'
   readonly src: number
   readonly byteLength: number
-  /** Where the bytes are copied to; 0 for nowhere. The checksum is then that of the bytes as they arrived. */
+  /** Where the bytes are copied to, apart from where they are; 0 for nowhere. The checksum is that of what was stored. */
   readonly copyTo: number
   /** Where the 8 bytes of the checksum go; a CRC-32C is widened with zeros. */
   readonly out: number
@@ -46,20 +46,15 @@ export interface EngineJobs {
   detach(): void
 }
 
-/** Runs a job; EFAULT as the kernels throw it. */
+/** Runs a job; EFAULT and EINVAL as the kernels throw them. */
 export function runJob(kernels: Kernels, view: DataView, job: Omit<ChecksumJob, 'urgent'>): void {
   const { kind, src, byteLength, copyTo, out } = job
-  let hashed = src
-  if (copyTo !== 0) {
-    kernels.copy(copyTo, src, byteLength)
-    // Of what was stored: the source may be the memory of a running device.
-    hashed = copyTo
-  }
   if (kind === 'xxh3') {
-    kernels.xxh3(hashed, byteLength, out)
+    if (copyTo === 0) kernels.xxh3(src, byteLength, out)
+    else kernels.copyXxh3(copyTo, src, byteLength, out)
     return
   }
-  const crc = kernels.crc32c(hashed, byteLength)
+  const crc = copyTo === 0 ? kernels.crc32c(src, byteLength) : kernels.copyCrc32c(copyTo, src, byteLength)
   view.setUint32(out, crc, true)
   view.setUint32(out + 4, 0, true)
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+export { CHECKSUM_BYTES, sameChecksum } from './checksum.ts'
 export {
   type Configuration,
   configurationDifference,
@@ -14,7 +15,7 @@ export {
 export { declareRegions, MAX_MEMORY_BYTES, MAX_REGIONS, type RegionDeclaration } from './coverage.ts'
 export { type ChecksumKind, HEADER_BYTES, PAGE_BYTES, type StreamHeader, TYPE_BYTES } from './header.ts'
 export { OpaqueWriter, openReader } from './open.ts'
-export { type StreamHandler, StreamReader } from './reader.ts'
+export { StreamReader } from './reader.ts'
 export {
   END_PAYLOAD_BYTES,
   FRAME_BYTES,
@@ -26,4 +27,5 @@ export {
   ZERO_PAYLOAD_BYTES,
 } from './section.ts'
 export { StreamFault } from './stream-fault.ts'
+export type { PlacedPayload, StreamHandler } from './stream-handler.ts'
 export { type SectionPlan, StreamWriter } from './writer.ts'

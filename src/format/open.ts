@@ -7,7 +7,8 @@
 import { defaultEngine, type Engine } from '../engine/index.ts'
 import type { Configuration } from './configuration.ts'
 import { configurationFingerprint, encodeConfiguration } from './configuration.ts'
-import { StreamReader, type StreamHandler } from './reader.ts'
+import { StreamReader } from './reader.ts'
+import type { StreamHandler } from './stream-handler.ts'
 import { FRAME_BYTES, MAX_CONFIG_BYTES, Tag } from './section.ts'
 import { StreamWriter } from './writer.ts'
 

@@ -32,26 +32,7 @@ import {
 } from './section.ts'
 import { SectionRules } from './section-rules.ts'
 import { StreamFault, streamError } from './stream-fault.ts'
-
-/** What a reader tells its owner. Every method may throw a {@link StreamFault} to refuse the stream. */
-export interface StreamHandler {
-  /** The stream header, verified. */
-  header?(header: StreamHeader): void
-  /** The configuration, verified; memory regions and `state.bytes` have been bounded. */
-  configuration?(configuration: Configuration): void
-  /**
-   * Where a STATE, PAGES or OPAQUE payload belongs: a pointer with room for `section.payloadBytes`
-   * (the section is within the declared bounds), or undefined for a buffer of the reader's.
-   * A payload placed so is verified *after* it landed.
-   */
-  place?(section: SectionHeader): number | undefined
-  /** The payload at `pointer` is verified. Not called for CONFIG and END. */
-  payload?(section: SectionHeader, pointer: number): void
-  /** A section begins at this offset; its header is verified. */
-  section?(section: SectionHeader, offset: number): void
-  /** The END section is verified: nothing is missing. */
-  complete?(): void
-}
+import type { StreamHandler } from './stream-handler.ts'
 
 const HEADER_AT = 0
 const SECTION_AT = HEADER_BYTES
@@ -75,6 +56,8 @@ export class StreamReader {
   #phase: Phase = 'header'
   /** Where the bytes of this phase go, how many it needs and how many came. */
   #target: number
+  /** Whether the target is a handler's. */
+  #placed = false
   #needed: number = HEADER_BYTES
   #filled = 0
   #offset = 0
@@ -84,8 +67,6 @@ export class StreamReader {
   #digest: Digest | undefined
   #buffer = 0
   #bufferBytes = 0
-  /** The checksum of the payload that is complete was made while it came. */
-  #checksummed = false
   #failure: VfioError | undefined
 
   /**
@@ -116,6 +97,11 @@ export class StreamReader {
     return this.#failure
   }
 
+  /** A handler's later verdict on a section; the first failure counts. */
+  refuse(error: unknown, section: SectionHeader, offset: number): void {
+    this.#failure ??= streamError(error, nameOf(section), offset)
+  }
+
   /** Where the next 1 to `maxBytes` stream bytes belong. Throws the sticky failure. */
   window(maxBytes: number): Uint8Array {
     if (this.#failure !== undefined) throw this.#failure
@@ -133,6 +119,11 @@ export class StreamReader {
    * EINVAL, not sticky, when the window is shorter than `byteLength`.
    */
   commit(byteLength: number): void {
+    this.#commit(byteLength, undefined)
+  }
+
+  /** @param source where the whole payload lies that was not copied to its place */
+  #commit(byteLength: number, source: number | undefined): void {
     if (this.#failure !== undefined) throw this.#failure
     if (byteLength === 0) return
     if (this.#phase !== 'ended' && !(byteLength > 0 && byteLength <= this.#needed - this.#filled))
@@ -151,7 +142,7 @@ export class StreamReader {
     try {
       if (this.#phase === 'header') this.#takeHeader()
       else if (this.#phase === 'section') this.#takeSection()
-      else this.#takePayload()
+      else this.#takePayload(source)
     } catch (error) {
       this.#fail(error, this.#phaseOffset)
     }
@@ -160,33 +151,31 @@ export class StreamReader {
   /** Takes all of `src`, any segmentation. Throws as {@link commit}. */
   write(src: Uint8Array): number {
     if (this.#failure !== undefined) throw this.#failure
-    for (let at = 0; at < src.length;) {
-      const copied = this.#takeOwn(src, at)
-      if (copied > 0) {
-        at += copied
-        continue
-      }
-      const window = this.window(src.length - at)
-      window.set(src.subarray(at, at + window.length))
-      this.commit(window.length)
-      at += window.length
-    }
+    for (let at = 0; at < src.length;) at += this.take(src.subarray(at))
     return src.length
   }
 
-  /** A whole payload that lies in the engine's memory already is copied and checksummed in one pass. Its bytes, or 0. */
-  #takeOwn(src: Uint8Array, at: number): number {
-    const needed = this.#needed
+  /**
+   * Takes the first bytes of `src`, which is not empty: what of one header or payload is there; returns how
+   * many. A whole payload that lies in engine memory itself is copied and checksummed in one pass. Throws as
+   * {@link commit}.
+   */
+  take(src: Uint8Array): number {
+    const window = this.window(src.length)
+    const { length } = window
+    const source = this.#sourceOf(src, window)
+    if (source === undefined) window.set(src.subarray(0, length))
+    this.#commit(length, source)
+    return length
+  }
+
+  /** Where the payload that `window` is for lies whole in engine memory, apart from the window. */
+  #sourceOf(src: Uint8Array, window: Uint8Array): number | undefined {
     const { bytes } = this.#engine
-    if (this.#phase !== 'payload' || this.#filled > 0 || src.length - at < needed) return 0
-    if (src.buffer !== bytes.buffer || !this.#verifyPayloads) return 0
-    const from = src.byteOffset - bytes.byteOffset + at
-    if (from < this.#target + needed && this.#target < from + needed) return 0
-    const work = this.#scratch + WORK_AT
-    storeChecksumOfCopy(this.#engine, this.#kind, this.#target, from, needed, work)
-    this.#checksummed = true
-    this.commit(needed)
-    return needed
+    const whole = this.#placed && this.#filled === 0 && window.length === this.#needed
+    if (!whole || src.buffer !== bytes.buffer || !this.#verifyPayloads) return undefined
+    const source = src.byteOffset - bytes.byteOffset
+    return Math.abs(source - this.#target) < window.length ? undefined : source
   }
 
   /**
@@ -243,13 +232,21 @@ export class StreamReader {
     if (section.payloadBytes === 0) this.#takePayload()
   }
 
-  #takePayload(): void {
+  #takePayload(source = this.#target): void {
     const section = this.#section as SectionHeader
     const checksum = this.#scratch + SECTION_AT + PAYLOAD_CHECKSUM_OFFSET
     const { tag, payloadBytes } = section
-    // CONFIG and END steer the reader itself, so they are verified always.
-    if (this.#verifyPayloads || tag === Tag.CONFIG || tag === Tag.END)
-      this.#verify(this.#target, payloadBytes, checksum, this.#kind, 'payload checksum')
+    const [kind, offset, target] = [this.#kind, this.#phaseOffset, this.#target]
+    const payload = { section, offset, kind, source, target, expected: checksum }
+    const handled = this.#placed && this.#verifyPayloads && this.#handler.verify?.(payload) === true
+    if (!handled && source !== target) {
+      const work = this.#scratch + WORK_AT
+      storeChecksumOfCopy(this.#engine, kind, target, source, payloadBytes, work)
+      if (!sameChecksum(this.#engine, work, checksum)) throw mismatch('payload checksum')
+    } else if (!handled && (this.#verifyPayloads || tag === Tag.CONFIG || tag === Tag.END)) {
+      // CONFIG and END steer the reader itself, so they are verified always.
+      this.#verify(target, payloadBytes, checksum, kind, 'payload checksum')
+    }
     if (tag === Tag.END) {
       this.#takeEnd()
       return
@@ -301,7 +298,10 @@ export class StreamReader {
       section.tag === Tag.STATE || section.tag === Tag.PAGES || section.tag === Tag.OPAQUE
         ? this.#handler.place?.(section)
         : undefined
-    if (placed !== undefined) return placed
+    if (placed !== undefined) {
+      this.#placed = true
+      return placed
+    }
     if (section.payloadBytes > this.#bufferBytes) {
       if (this.#bufferBytes > 0) this.#engine.free(this.#buffer)
       this.#bufferBytes = 0
@@ -313,6 +313,7 @@ export class StreamReader {
 
   #nextSection(): void {
     this.#phase = 'section'
+    this.#placed = false
     this.#target = this.#scratch + SECTION_AT
     this.#needed = SECTION_HEADER_BYTES
     this.#filled = 0
@@ -325,18 +326,13 @@ export class StreamReader {
   }
 
   #verify(src: number, byteLength: number, expected: number, kind: 'xxh3' | 'crc32c', what: string): void {
-    const { kernels } = this.#engine
-    const matches = this.#checksummed
-      ? sameChecksum(this.#engine, this.#scratch + WORK_AT, expected)
-      : kernels.sectionVerify(checksumNumber(kind), src, byteLength, expected)
-    this.#checksummed = false
-    if (!matches) throw new StreamFault('EBADMSG', `${what} does not match`)
+    if (!this.#engine.kernels.sectionVerify(checksumNumber(kind), src, byteLength, expected))
+      throw mismatch(what)
   }
 
   #where(): string {
     if (this.#phase === 'header') return 'the stream header'
-    if (this.#section !== undefined)
-      return `section ${this.#section.sequence} (${tagName(this.#section.tag)})`
+    if (this.#section !== undefined) return nameOf(this.#section)
     return this.#phase === 'ended' ? 'the end' : `section ${this.#rules.sequence} (header)`
   }
 
@@ -345,4 +341,12 @@ export class StreamReader {
     this.#failure = streamError(error, this.#where(), offset)
     throw this.#failure
   }
+}
+
+function nameOf(section: SectionHeader): string {
+  return `section ${section.sequence} (${tagName(section.tag)})`
+}
+
+function mismatch(what: string): StreamFault {
+  return new StreamFault('EBADMSG', `${what} does not match`)
 }

@@ -7,6 +7,7 @@
 import type { MigrationDevice } from '../device/migration-device.ts'
 import { VfioError } from '../errors.ts'
 import type { MigrationSession } from '../session/migration-session.ts'
+import type { SessionWorker } from '../session/session-end.ts'
 import {
   type ByteSource,
   byteSource,
@@ -30,6 +31,12 @@ export interface RestoreOptions {
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined
   /** The state after success: RUNNING (default), STOP, or RUNNING_P2P where the device has it. */
   readonly finalState?: DeviceState | undefined
+  /**
+   * A second thread, from `createWorker` of `stopcopy/node` or `stopcopy/web`: checksums are computed there
+   * while bytes move here. Best for devices of an engine made with `shared: true`; a device that has no use
+   * for it ignores it. One worker can serve both ends of a transfer.
+   */
+  readonly worker?: SessionWorker | undefined
 }
 
 const ACTION = 'restore the device'
@@ -107,7 +114,7 @@ class Restoring {
   }
 
   async run(finalState: DeviceState): Promise<RestoreReport> {
-    const { signal, onProgress } = this.#options
+    const { signal, onProgress, worker } = this.#options
     const abortable = signal === undefined ? {} : { signal }
     if (this.#device.identity.stream === 'opaque') {
       this.#unwrapped = await OpaqueWindows.open(this.#device.identity)
@@ -119,6 +126,7 @@ class Restoring {
       throw new VfioError('EIO', 'Cannot restore the device: RESUMING opened no session, reset the device')
     }
     this.#session = session
+    if (worker !== undefined) await session.attachWorker?.(worker)
     const prepareMs = watch.lap()
     const windows = this.#unwrapped?.attach(session) ?? session
     const bytes = await pumpFromSource(this.#source, windows, { signal, onProgress })

@@ -12,6 +12,7 @@
 import type { MigrationDevice } from '../device/migration-device.ts'
 import { VfioError } from '../errors.ts'
 import type { MigrationSession } from '../session/migration-session.ts'
+import type { SessionWorker } from '../session/session-end.ts'
 import {
   type ByteSink,
   byteSink,
@@ -35,6 +36,12 @@ export interface SaveOptions {
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined
   /** The state after success: STOP (default), RUNNING, or RUNNING_P2P where the device has it. */
   readonly finalState?: DeviceState | undefined
+  /**
+   * A second thread, from `createWorker` of `stopcopy/node` or `stopcopy/web`: checksums are computed there
+   * while bytes move here. Best for devices of an engine made with `shared: true`; a device that has no use
+   * for it ignores it. One worker can serve both ends of a transfer.
+   */
+  readonly worker?: SessionWorker | undefined
 }
 
 const ACTION = 'save the device'
@@ -122,7 +129,7 @@ class Saving {
   }
 
   async run(finalState: DeviceState, wasRunning: boolean): Promise<SaveReport> {
-    const { signal, onProgress } = this.#options
+    const { signal, onProgress, worker } = this.#options
     const expectedBytes = onProgress === undefined ? undefined : await this.#stopCopyLength()
     if (this.#device.identity.stream === 'opaque') {
       this.#wrapped = await OpaqueLeases.open(this.#device.identity)
@@ -133,6 +140,7 @@ class Saving {
       throw new VfioError('EIO', 'Cannot save the device: STOP_COPY opened no session, reset the device')
     }
     this.#session = session
+    if (worker !== undefined) await session.attachWorker?.(worker)
     const stopMs = watch.lap()
     const totalBytes =
       expectedBytes === undefined ? undefined : (this.#wrapped?.wrappedBytes(expectedBytes) ?? expectedBytes)

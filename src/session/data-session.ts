@@ -12,7 +12,7 @@ import type { MigrationSession } from './migration-session.ts'
 import { precopyIoctl } from './precopy-ioctl.ts'
 import { ResumeSide } from './resume-side.ts'
 import { SaveSide } from './save-side.ts'
-import type { PrecopyInfo } from './session-end.ts'
+import type { Absorbed, PrecopyInfo, SessionWorker } from './session-end.ts'
 import type { SessionLife } from './session-life.ts'
 import { resumeStream, saveStream } from './web-streams.ts'
 
@@ -153,6 +153,28 @@ export class DataSession implements MigrationSession {
    */
   commit(byteLength: number): void {
     this.#resume('commit').commit(byteLength)
+  }
+
+  /**
+   * Takes the first bytes of `src`, which is not empty: a `write` that may be short. Where the result has a
+   * `reading`, the bytes must not change before it is settled. Bytes in the device's own engine, such as the
+   * leases of another device there, are copied and verified in one pass.
+   *
+   * @throws {@link VfioError} as {@link write}; EAGAIN also while earlier bytes are still being verified that
+   * these must wait for
+   */
+  absorb(src: Uint8Array): Absorbed {
+    return this.#resume('write').absorb(src)
+  }
+
+  /**
+   * Lets a worker share the session's work, if the device can use it.
+   *
+   * @throws {@link VfioError} EBADF closed session or worker; EIO when the worker's thread ended
+   */
+  async attachWorker(worker: SessionWorker): Promise<void> {
+    this.#life.checkOpen('attach a worker')
+    if (!this.#life.ended.aborted) await this.#side.attachWorker(worker)
   }
 
   /**

@@ -5,7 +5,7 @@
  */
 
 import type { Awaitable } from '../errors.ts'
-import type { PrecopyInfo } from './session-end.ts'
+import type { Absorbed, PrecopyInfo, SessionWorker } from './session-end.ts'
 
 /** The data_fd of a transition: an ordered, unseekable byte stream. Every method may be remote. */
 export interface MigrationSession {
@@ -22,5 +22,9 @@ export interface MigrationSession {
   release(): Awaitable<void>
   window(maxBytes: number): Awaitable<Uint8Array>
   commit(byteLength: number): Awaitable<void>
+  /** A `write` that may be short and may go on reading `src`, which it tells; absent: use `write`. */
+  absorb?(src: Uint8Array): Awaitable<Absorbed>
+  /** Gives the session a worker to use; one it cannot use is ignored. */
+  attachWorker?(worker: SessionWorker): Awaitable<void>
   close(): Awaitable<void>
 }

@@ -11,7 +11,7 @@ import { VfioError } from '../errors.ts'
 import { POLLOUT } from '../uapi/poll.ts'
 import { checkAttached } from './attached.ts'
 import { driverError } from './driver-error.ts'
-import type { ResumeEnd } from './session-end.ts'
+import type { Absorbed, ResumeEnd, SessionWorker } from './session-end.ts'
 import type { SessionLife } from './session-life.ts'
 
 /** Most bytes of a window into the session's own staging buffer. */
@@ -55,6 +55,18 @@ export class ResumeSide {
     if (src.length > 0) this.#toEnd('write', () => writeAll(end, src, 'write'))
     else checkAttached(src, 'write')
     return src.length
+  }
+
+  absorb(src: Uint8Array): Absorbed {
+    const end = this.#enter('write', src.length)
+    if (end.absorb === undefined || src.length === 0) return { byteLength: this.write(src) }
+    this.#checkNoWindow('write')
+    if (this.#failure !== undefined) throw this.#failure
+    return this.#toEnd('write', () => end.absorb!(src))
+  }
+
+  async attachWorker(worker: SessionWorker): Promise<void> {
+    await this.#end!.attachWorker?.(worker)
   }
 
   window(maxBytes: number): Uint8Array {

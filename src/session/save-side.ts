@@ -13,7 +13,7 @@ import { DeviceState } from '../uapi/state.ts'
 import { checkAttached } from './attached.ts'
 import { CopiedLeases } from './copied-leases.ts'
 import { driverError } from './driver-error.ts'
-import type { PrecopyInfo, SaveEnd } from './session-end.ts'
+import type { PrecopyInfo, SaveEnd, SessionWorker } from './session-end.ts'
 import type { SessionLife } from './session-life.ts'
 
 /** Works with a {@link SaveEnd} on behalf of one session. */
@@ -63,6 +63,10 @@ export class SaveSide {
     if (bytes.length === 0) this.#checkPermanentEnd('lease')
     else this.#leasesOut++
     return bytes
+  }
+
+  async attachWorker(worker: SessionWorker): Promise<void> {
+    await this.#end!.attachWorker?.(worker)
   }
 
   /** How many leases were not released yet. */

@@ -18,6 +18,30 @@ export interface PrecopyInfo {
   reinit: boolean
 }
 
+/**
+ * A second thread, from `createWorker` of `stopcopy/node` or `stopcopy/web`. This is all that a session and
+ * its user see of it: what it does is between it and the driver.
+ */
+export interface SessionWorker {
+  /** True once it takes no work any more. */
+  readonly closed: boolean
+}
+
+/** What a resuming session took of some bytes. */
+export interface Absorbed {
+  /** How many of the first bytes were taken, one or more. */
+  readonly byteLength: number
+  /** Where it exists, they are read until it is settled, and must not change before. */
+  readonly reading?: PendingRead | undefined
+}
+
+/** Bytes that a worker still reads. */
+export interface PendingRead {
+  readonly settled: boolean
+  /** Resolves when it is settled; who waits helps, so wait only when there is nothing else to do. */
+  wait(): Promise<void>
+}
+
 /** Saving: device to stream. */
 export interface SaveEnd {
   readonly direction: 'save'
@@ -40,6 +64,8 @@ export interface SaveEnd {
   release?(): void
   /** Gets a function to call whenever `poll()` may have gained a bit. */
   attach?(wake: () => void): void
+  /** Gets a worker to use. EBADF and EIO when it takes no work; one that is of no use here is ignored. */
+  attachWorker?(worker: SessionWorker): Promise<void>
   /** A 0 of `read` in PRE_COPY is shown to the user's `read` as it is (profile exact). */
   readonly rawEnd?: boolean
   /** The session ended (arc, reset, close, error): give back memory. Called once, must not throw. */
@@ -59,6 +85,11 @@ export interface ResumeEnd {
   window?(maxBytes: number): Uint8Array
   /** The first `byteLength` bytes of the window were filled. Throws as `write`. */
   commit?(byteLength: number): void
+  /**
+   * Takes the first bytes of `src`, which is not empty, and may go on reading them after it returned.
+   * Throws as `write`. Absent: the session uses `write`.
+   */
+  absorb?(src: Uint8Array): Absorbed
   /** POLLOUT when a write would not be EAGAIN; absent means always writable. */
   poll?(): number
   /**
@@ -69,6 +100,8 @@ export interface ResumeEnd {
   /** `false`: the session does not remember a failed write (profile exact: mtty forgets its EFAULT). */
   readonly stickyFailures?: boolean
   attach?(wake: () => void): void
+  /** As of a saving end. */
+  attachWorker?(worker: SessionWorker): Promise<void>
   /** The session ended: give back memory. Called once, must not throw. */
   end(): void
 }

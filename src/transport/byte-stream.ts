@@ -28,6 +28,13 @@ export interface ByteSource {
   /** Fills `dst` from its front; the number of bytes, 0 at the end. */
   read(dst: Uint8Array): Awaitable<number>
   /**
+   * The next 1 to `maxBytes` bytes where they lie, instead of `read`; an empty view at the end. They do not
+   * change before their {@link release}. Leases queue. Absent: use `read`.
+   */
+  lease?(maxBytes: number): Awaitable<Uint8Array>
+  /** Gives back the oldest lease; there where `lease` is. */
+  release?(): void
+  /**
    * No more bytes are wanted. From the call on no `dst` is written any more, since the memory behind it
    * may belong to a running device; a read under way settles. Calling it again has no effect.
    */

@@ -13,6 +13,7 @@ export const MEMORY_PAIR_BYTES = 65_536
 /**
  * Two connected ends: what is written to one is read from the other. A write settles when the other end
  * took all but the last `highWaterMark` bytes, which are copied; 0 means that all must have been taken.
+ * What is leased out to the reader has not been taken before its release.
  *
  * When one end gives up (`abort`, `cancel`), the other's calls are EPIPE with the reason as their cause.
  *
@@ -42,16 +43,24 @@ function memoryEnd(outgoing: MemoryPipe, incoming: MemoryPipe): ByteDuplex {
     close: () => outgoing.close(),
     abort: (reason) => outgoing.abort(reason),
     read: (dst) => incoming.read(dst),
+    lease: (maxBytes) => incoming.lease(maxBytes),
+    release: () => incoming.release(),
     cancel: (reason) => incoming.cancel(reason),
   }
 }
 
-interface Waiting<T> {
-  resolve(value: T): void
+interface Writer {
+  resolve(): void
   reject(reason: unknown): void
 }
 
-/** One direction. At most one read and one write are under way. */
+interface Reader {
+  /** Gives what is there, or the end. */
+  give(): void
+  reject(reason: unknown): void
+}
+
+/** One direction. At most one read or lease and one write are under way. */
 class MemoryPipe {
   readonly #highWaterMark: number
   /** What was written and not read; the writer's own chunks while its write is under way. */
@@ -59,8 +68,10 @@ class MemoryPipe {
   #queuedBytes = 0
   /** How many of the last chunks of the queue are the writer's. */
   #borrowed = 0
-  #reader: (Waiting<number> & { dst: Uint8Array }) | undefined
-  #writer: Waiting<void> | undefined
+  #reader: Reader | undefined
+  /** Bytes of each lease that is out. */
+  readonly #lent: number[] = []
+  #writer: Writer | undefined
   #closed = false
   #readFailure: VfioError | undefined
   #writeFailure: VfioError | undefined
@@ -81,35 +92,36 @@ class MemoryPipe {
       this.#queuedBytes += chunk.length
       this.#borrowed++
     }
-    const reader = this.#reader
-    if (reader !== undefined && this.#queuedBytes > 0) {
-      this.#reader = undefined
-      reader.resolve(this.#take(reader.dst))
-    }
-    if (this.#queuedBytes <= this.#highWaterMark) return this.#own()
+    if (this.#queuedBytes > 0) this.#serveReader()
+    if (this.#taken) return this.#own()
     return new Promise((resolve, reject) => {
       this.#writer = { resolve, reject }
     })
   }
 
   read(dst: Uint8Array): Awaitable<number> {
-    if (this.#readFailure !== undefined) throw this.#readFailure
-    if (dst.length === 0) return 0
-    if (this.#queuedBytes > 0) return this.#take(dst)
-    if (this.#closed) return 0
-    if (this.#reader !== undefined) {
-      throw new VfioError('EBUSY', 'Cannot read: a read is under way, wait for it')
+    if (dst.length === 0 && this.#readFailure === undefined) return 0
+    return this.#give(() => this.#take(dst))
+  }
+
+  lease(maxBytes: number): Awaitable<Uint8Array> {
+    if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
+      throw new VfioError('EINVAL', `Cannot lease ${maxBytes} bytes: that is no size, ask for one or more`)
     }
-    return new Promise((resolve, reject) => {
-      this.#reader = { dst, resolve, reject }
-    })
+    return this.#give(() => this.#lend(maxBytes))
+  }
+
+  release(): void {
+    if (this.#lent.shift() === undefined) {
+      throw new VfioError('EINVAL', 'Cannot release: no lease is out, lease first')
+    }
+    this.#settleWriter()
   }
 
   close(): void {
     if (this.#writeFailure !== undefined) throw this.#writeFailure
     this.#closed = true
-    this.#reader?.resolve(0)
-    this.#reader = undefined
+    this.#serveReader()
   }
 
   abort(reason: unknown): void {
@@ -136,24 +148,62 @@ class MemoryPipe {
     this.#writer = undefined
   }
 
+  /** What `call` gives, at once when there is something or the end. */
+  #give<T>(call: () => T): Awaitable<T> {
+    if (this.#readFailure !== undefined) throw this.#readFailure
+    if (this.#queuedBytes > 0 || this.#closed) return call()
+    if (this.#reader !== undefined) {
+      throw new VfioError('EBUSY', 'Cannot read: a read is under way, wait for it')
+    }
+    return new Promise((resolve, reject) => {
+      this.#reader = { give: () => resolve(call()), reject }
+    })
+  }
+
+  #serveReader(): void {
+    const reader = this.#reader
+    this.#reader = undefined
+    reader?.give()
+  }
+
   #take(dst: Uint8Array): number {
     let filled = 0
     while (filled < dst.length && this.#queue.length > 0) {
-      const chunk = this.#queue[0] as Uint8Array
-      const part = chunk.subarray(0, dst.length - filled)
+      const part = this.#next(dst.length - filled)
       dst.set(part, filled)
       filled += part.length
-      if (part.length === chunk.length) this.#queue.shift()
-      else this.#queue[0] = chunk.subarray(part.length)
     }
-    this.#queuedBytes -= filled
-    this.#borrowed = Math.min(this.#borrowed, this.#queue.length)
-    if (this.#writer !== undefined && this.#queuedBytes <= this.#highWaterMark) {
-      this.#own()
-      this.#writer.resolve()
-      this.#writer = undefined
-    }
+    this.#settleWriter()
     return filled
+  }
+
+  #lend(maxBytes: number): Uint8Array {
+    if (this.#queue.length === 0) return new Uint8Array(0)
+    const part = this.#next(maxBytes)
+    this.#lent.push(part.length)
+    return part
+  }
+
+  /** Takes the next 1 to `maxBytes` bytes off the queue. */
+  #next(maxBytes: number): Uint8Array {
+    const chunk = this.#queue[0] as Uint8Array
+    const part = chunk.subarray(0, maxBytes)
+    if (part.length === chunk.length) this.#queue.shift()
+    else this.#queue[0] = chunk.subarray(part.length)
+    this.#queuedBytes -= part.length
+    this.#borrowed = Math.min(this.#borrowed, this.#queue.length)
+    return part
+  }
+
+  get #taken(): boolean {
+    return this.#queuedBytes <= this.#highWaterMark && this.#lent.length === 0
+  }
+
+  #settleWriter(): void {
+    if (this.#writer === undefined || !this.#taken) return
+    this.#own()
+    this.#writer.resolve()
+    this.#writer = undefined
   }
 
   /** The write settles now: its chunks go back to the writer, so what is left of them is copied. */

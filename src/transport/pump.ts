@@ -11,6 +11,7 @@
 import { type Awaitable, VfioError } from '../errors.ts'
 import type { ByteSink, ByteSource } from './byte-stream.ts'
 import { Interruption, isPromise } from './interruption.ts'
+import { type AbsorbedBytes, type BytesRead, LentBytes } from './lent-bytes.ts'
 import { LoopTurns } from './loop-turns.ts'
 import { OverlappedWrites } from './overlapped-writes.ts'
 import { settle } from './settle.ts'
@@ -36,6 +37,8 @@ export interface WindowSession {
   readonly ended?: AbortSignal | undefined
   window(maxBytes: number): Awaitable<Uint8Array>
   commit(byteLength: number): Awaitable<void>
+  /** A write that may be short and may go on reading its bytes; for sources that lease theirs. */
+  absorb?(src: Uint8Array): Awaitable<AbsorbedBytes>
   ready?(events: number, options?: { signal?: AbortSignal }): Promise<number>
 }
 
@@ -127,6 +130,8 @@ export async function pumpFromSource(
     void settle(() => source.cancel(error))
   })
   try {
+    if (source.lease !== undefined && session.absorb !== undefined)
+      await absorbLeases(source, session, transfer)
     for (;;) {
       const pause = transfer.giveWay()
       if (pause !== undefined) await pause
@@ -141,6 +146,37 @@ export async function pumpFromSource(
     }
   } finally {
     transfer.dispose()
+  }
+}
+
+/**
+ * Reads a source to its end by its leases: what lies in the device's own engine goes straight to its place,
+ * and what a worker still reads is released when it is done.
+ */
+async function absorbLeases(source: ByteSource, session: WindowSession, transfer: Transfer): Promise<void> {
+  const lent = new LentBytes(source)
+  try {
+    for (;;) {
+      const pause = transfer.giveWay()
+      if (pause !== undefined) await pause
+      lent.release()
+      const opened = source.lease!(TRANSFER_BYTES)
+      // The other end may wait for a release before it gives more.
+      const bytes = isPromise(opened) ? await transfer.wait(lent.releaseUntil(opened)) : opened
+      if (bytes.length === 0) return
+      const readings: BytesRead[] = []
+      lent.add(readings)
+      for (let at = 0; at < bytes.length;) {
+        const rest = bytes.subarray(at)
+        const absorbed = transfer.attempt(() => session.absorb!(rest))
+        const { byteLength, reading } = (isPromise(absorbed) ? await absorbed : absorbed) as AbsorbedBytes
+        if (reading !== undefined) readings.push(reading)
+        at += byteLength
+      }
+      transfer.advance(bytes.length, source.byteLength)
+    }
+  } finally {
+    await lent.releaseAll()
   }
 }
 
