@@ -143,14 +143,15 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
 
   poll(): number {
     if (!this.#blocked) return POLLOUT
-    if (!this.#awaitsProgress) {
-      this.#awaitsProgress = true
-      void this.#checks?.progress().then(() => {
-        this.#awaitsProgress = false
-        this.#wake()
-      })
-    }
+    if (!this.#awaitsProgress) void this.#awaitProgress()
     return 0
+  }
+
+  async #awaitProgress(): Promise<void> {
+    this.#awaitsProgress = true
+    await this.#checks?.progress()
+    this.#awaitsProgress = false
+    this.#wake()
   }
 
   /** Resolves when no check is out: only then the stream can be used. At once without a worker. */

@@ -42,20 +42,18 @@ export class LentBytes {
 
   /** Releases leases as they are settled until `next` is, and gives its result. */
   async releaseUntil<T>(next: Promise<T>): Promise<T> {
-    let came = false
-    const arrival = next.finally(() => {
-      came = true
-    })
-    // The one who waits sees the failure; between two rounds nobody does.
-    arrival.catch(() => {})
-    while (!came) {
+    const arrival = next.then(
+      () => true,
+      () => true,
+    )
+    for (let came = false; !came;) {
       this.release()
       if (this.#readings.length === 0) break
       // Settled since the release looked, when there is none.
       const reading = this.#unsettled
-      if (reading !== undefined) await Promise.race([reading.wait(), arrival.catch(() => {})])
+      if (reading !== undefined) came = await Promise.race([reading.wait().then(() => false), arrival])
     }
-    return arrival
+    return next
   }
 
   /** Releases all leases, each when nobody reads it any more. */

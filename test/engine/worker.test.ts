@@ -3,17 +3,11 @@ import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { EngineWorker, createEngine } from '../../src/engine/index.ts'
-import type {
-  ChecksumJob,
-  Engine,
-  EngineJobs,
-  EngineVariant,
-  PostedJob,
-  WorkerThread,
-} from '../../src/engine/index.ts'
+import type { ChecksumJob, Engine, EngineJobs, EngineVariant, PostedJob } from '../../src/engine/index.ts'
 import { VfioError } from '../../src/errors.ts'
 import { createWorker } from '../../src/node/index.ts'
 import { WORKER_SCRIPT, createTestWorker } from '../support/engine-worker.ts'
+import { threadOf } from '../support/worker-thread.ts'
 import { noise } from './kernels/fixture.ts'
 
 const SIZES = [0, 1, 16, 17, 240, 241, 4095, 4096, 4097, 65_536, 262_144, 1_048_576]
@@ -248,14 +242,3 @@ describe('a worker', () => {
     expect(stdout).toBe('true undefined\n')
   })
 })
-
-function threadOf(thread: Worker): WorkerThread {
-  return {
-    send: (message, transfer = []) => thread.postMessage(message, transfer),
-    onMessage: (listener) => thread.on('message', listener),
-    onExit: (listener) => thread.once('exit', () => listener(undefined)),
-    terminate: async () => {
-      await thread.terminate()
-    },
-  }
-}
