@@ -48,8 +48,19 @@ function countOutside<T extends number>(
 ): u64 {
   const lowest = check.lowest as T
   const range = min(check.span, (<T>-1) as u64) as T
-  const swapped = (check.kind & KIND_BIG_ENDIAN) != 0
+  const swapped = sizeof<T>() > 1 && (check.kind & KIND_BIG_ENDIAN) != 0
   let outside: u64 = 0
+  if (elements == 1 && !swapped) {
+    // Most checks: single registers, little endian.
+    let quick: u32 = 0
+    for (; records >= 4; records -= 4, values += 4 * stride) {
+      quick += u32(((load<T>(values) - lowest) as T) > range)
+      quick += u32(((load<T>(values + stride) - lowest) as T) > range)
+      quick += u32(((load<T>(values + 2 * stride) - lowest) as T) > range)
+      quick += u32(((load<T>(values + 3 * stride) - lowest) as T) > range)
+    }
+    outside = quick
+  }
   for (; records > 0; records--, values += stride) {
     for (let n: u32 = 0, at = values; n < elements; n++, at += sizeof<T>()) {
       let value = load<T>(at)
@@ -78,12 +89,13 @@ function isAnyLaneBad<T extends number>(check: Check, values: usize, stride: u32
   const last = check.elements * check.width - 16
   let bad = i8x16.splat(0)
   for (; records > 0; records--, values += stride) {
-    for (let at: u32 = 0; ; at = min(at + 16, last)) {
-      let vector = v128.load(values + at)
+    let vector = v128.load(values + last)
+    if (swapped) vector = v128.swizzle(vector, order)
+    bad = v128.or(bad, v128.xor(isGreater<T>(v128.sub<T>(vector, lowest), range), inverted))
+    for (let at: u32 = 0; at < last; at += 16) {
+      vector = v128.load(values + at)
       if (swapped) vector = v128.swizzle(vector, order)
-      const outside = isGreater<T>(v128.sub<T>(vector, lowest), range)
-      bad = v128.or(bad, v128.xor(outside, inverted))
-      if (at == last) break
+      bad = v128.or(bad, v128.xor(isGreater<T>(v128.sub<T>(vector, lowest), range), inverted))
     }
   }
   return v128.any_true(bad)
