@@ -26,7 +26,7 @@ import { POLLIN, POLLRDNORM } from '../uapi/index.ts'
 import { ContentSweep } from './content-sweep.ts'
 import type { MemoryRegion } from './memory-region.ts'
 import { CURSOR_BYTES, FRAME_PAGES, PageCursor } from './page-runs.ts'
-import { PageSections } from './page-sections.ts'
+import { PAGE_SECTIONS_BYTES, PageSections } from './page-sections.ts'
 import { SpanQueue } from './span-queue.ts'
 import { closingBytes, openingBytes, plannedPageBytes } from './stream-length.ts'
 
@@ -105,7 +105,7 @@ export class CheckedSource implements SaveEnd {
     this.#cursor = new PageCursor(engine, regions, this.#block + CURSOR_AT)
     this.#sections = new PageSections(engine, this.#writer, this.#cursor, {
       regions,
-      zeroPayload: this.#block,
+      scratch: this.#block,
     })
     this.#sweep = new ContentSweep(regions, this.#cursor)
     engine.bytes.set(configuration, this.#block + align(WORK_BYTES + stateBytes))
@@ -130,6 +130,7 @@ export class CheckedSource implements SaveEnd {
   /** The device has stopped and its state is packed: what is left can be told now. */
   enterStopCopy(): void {
     this.#running = false
+    this.#cursor.mayTrust = true
     this.#freeze(true)
     this.#wake()
   }
@@ -304,8 +305,8 @@ function freeMemory({ engine, writer, block }: SourceMemory): void {
 const abandoned = new FinalizationRegistry<SourceMemory>(freeMemory)
 
 const READABLE: number = POLLIN | POLLRDNORM
-// The block: a zero run's payload, the cursor, the cursor of dry runs.
-const CURSOR_AT = 64
+// The block: what page sections need, the cursor, the cursor of dry runs.
+const CURSOR_AT = PAGE_SECTIONS_BYTES
 const DRY_CURSOR_AT = CURSOR_AT + CURSOR_BYTES
 const WORK_BYTES = align(DRY_CURSOR_AT + CURSOR_BYTES)
 

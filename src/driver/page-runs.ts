@@ -55,6 +55,15 @@ export class PageCursor {
   readonly #found: Uint32Array
   /** Of a dry run: it leaves the dirty bitmap alone and sweeps once what was found when it began. */
   #dry: DryRun | undefined
+  /**
+   * Nothing changes any more, so batches may be queued without a look at their content: a page's first
+   * touch costs as much as a twentieth of its checksum, and behind the checksum nothing.
+   */
+  mayTrust = false
+  /** The last batch had no zero page. */
+  #trusted = true
+  #scanned = true
+  #batchFirst = 0
   #head = 0
   #tail = 0
   #queueRegion = 0
@@ -82,6 +91,7 @@ export class PageCursor {
     twin.#tail = this.#tail - this.#head
     twin.#queueRegion = this.#queueRegion
     twin.#queueInitial = this.#queueInitial
+    twin.#batchFirst = this.#batchFirst
     twin.#region = this.#region
     twin.#page = this.#page
     twin.#sweepRegion = this.#sweepRegion
@@ -92,6 +102,7 @@ export class PageCursor {
       sweepPage: this.#sweepPage,
       regionsLeft: this.#regions.length,
     }
+    if (!this.#scanned) twin.scan()
     return twin
   }
 
@@ -130,6 +141,24 @@ export class PageCursor {
       else if (!this.#findDirty()) return false
     }
     return true
+  }
+
+  /** Whether the queued runs were looked at: else none counts as zero, and whoever sends one must look. */
+  get scanned(): boolean {
+    return this.#scanned
+  }
+
+  /** Looks at the queued runs for zero pages. */
+  scan(): void {
+    const region = this.#regions[this.#queueRegion] as MemoryRegion
+    const queued = this.#queue.slice(2 * this.#head, 2 * this.#tail)
+    this.#head = 0
+    this.#tail = 0
+    this.#scanned = true
+    for (let at = 0; at < queued.length; at += 2)
+      this.#split(region, queued[at] as number, queued[at + 1] as number)
+    const whole = this.#queueInitial && this.#queue[0] === this.#batchFirst
+    if (whole && this.#region === this.#queueRegion) this.#extend(region)
   }
 
   /** Region of the run at the front. */
@@ -190,13 +219,23 @@ export class PageCursor {
 
   #findInitial(): void {
     const region = this.#regions[this.#region] as MemoryRegion
-    this.#queueRegion = this.#region
-    this.#queueInitial = true
-    this.#page += this.#classify(region, this.#page, region.pageCount - this.#page, true)
+    this.#begin(this.#region, true)
+    this.#batchFirst = this.#page
+    this.#page += this.#append(region, this.#page, region.pageCount - this.#page, BATCH_PAGES)
+    if (this.#scanned) this.#extend(region)
     if (this.#page < region.pageCount) return
     this.#region++
     this.#page = 0
     this.#skipEmpty()
+  }
+
+  /** Goes on with a zero run that filled the batch of the first pass. */
+  #extend(region: MemoryRegion): void {
+    const end = Math.min(region.pageCount, this.#batchFirst + ZERO_RUN_PAGES)
+    while (this.#tail === 1 && this.zero && this.#page < end) {
+      this.#page += this.#append(region, this.#page, end - this.#page, BATCH_PAGES)
+      this.#join()
+    }
   }
 
   #findDirty(): boolean {
@@ -205,11 +244,7 @@ export class PageCursor {
       const index = this.#sweepRegion
       const region = this.#regions[index]
       if (region === undefined) return false
-      if (this.#findDirtyIn(region, this.#sweepEnd(index, region))) {
-        this.#queueRegion = index
-        this.#queueInitial = false
-        return true
-      }
+      if (this.#findDirtyIn(index, region)) return true
       if (this.#dry !== undefined && --this.#dry.regionsLeft < 0) return false
       this.#sweepRegion = (index + 1) % this.#regions.length
       this.#sweepPage = 0
@@ -225,58 +260,65 @@ export class PageCursor {
     return index < region ? pageCount : index === region ? page : 0
   }
 
-  /** Queues the dirty runs of one batch from the sweep's place on; false when there is none before `end`. */
-  #findDirtyIn(region: MemoryRegion, end: number): boolean {
+  /** Queues the dirty runs of one batch from the sweep's place on; false when there is none in the region. */
+  #findDirtyIn(index: number, region: MemoryRegion): boolean {
     if (!region.mayBeDirty) return false
+    const end = this.#sweepEnd(index, region)
     const from = firstSetBit(region.dirty, this.#sweepPage)
     if (from < 0 || from >= end) return false
-    const { kernels } = this.#engine
+    this.#begin(index, false)
     const found = this.#pointer + QUEUED_RUNS * 8
     const window = Math.min(end - from, DIRTY_WINDOW_BITS)
-    const runs = kernels.bitmapRuns(region.dirtyPointer, from, window, found, DIRTY_RUNS)
+    const runs = this.#engine.kernels.bitmapRuns(region.dirtyPointer, from, window, found, DIRTY_RUNS)
     let left = BATCH_PAGES
     for (let run = 0; run < runs && left > 0; run++) {
       const first = this.#found[2 * run] as number
-      const pages = this.#classify(region, first, Math.min(this.#found[2 * run + 1] as number, left), false)
+      const pages = this.#append(region, first, this.#found[2 * run + 1] as number, left)
       left -= pages
       this.#sweepPage = first + pages
     }
     return true
   }
 
-  /** Queues the runs at the start of `available` pages, a batch of them or a long zero run; how many pages. */
-  #classify(region: MemoryRegion, first: number, available: number, mayExtend: boolean): number {
-    const { kernels } = this.#engine
-    const limit = mayExtend ? Math.min(available, ZERO_RUN_PAGES) : 0
-    let done = 0
-    do {
-      const pages = Math.min(available - done, BATCH_PAGES)
-      if (this.#dry === undefined) clearBits(region.dirty, first + done, pages)
-      const at = this.#tail
-      const { pointer, byteLength } = region
-      const room = QUEUED_RUNS - at
-      this.#tail += kernels.zeroRuns(
-        pointer,
-        byteLength,
-        PAGE_BYTES,
-        first + done,
-        pages,
-        this.#pointer + 8 * at,
-        room,
-      )
-      done += pages
-      if (at > 0 && done > pages) this.#join(at)
-    } while (done < limit && this.#tail === 1 && this.zero)
-    return done
+  /** Begins a batch. */
+  #begin(region: number, initial: boolean): void {
+    this.#queueRegion = region
+    this.#queueInitial = initial
+    this.#scanned = !(this.mayTrust && this.#trusted)
+    this.#trusted = true
   }
 
-  /** Joins the run at `at` with the one before it when both are zero. */
-  #join(at: number): void {
-    const before = this.#queue[2 * at - 1] as number
-    const after = this.#queue[2 * at + 1] as number
-    if ((before & after & ZERO_RUN_FLAG) === 0) return
-    this.#queue[2 * at - 1] = before + ((after & ~ZERO_RUN_FLAG) >>> 0)
-    this.#queue.copyWithin(2 * at, 2 * at + 2, 2 * this.#tail)
+  /** Queues at most `maxPages` of `count` pages, their dirty bits cleared; how many pages. */
+  #append(region: MemoryRegion, first: number, count: number, maxPages: number): number {
+    const pages = Math.min(count, maxPages)
+    if (this.#dry === undefined) clearBits(region.dirty, first, pages)
+    if (this.#scanned) this.#split(region, first, pages)
+    else {
+      this.#queue[2 * this.#tail] = first
+      this.#queue[2 * this.#tail + 1] = pages
+      this.#tail++
+    }
+    return pages
+  }
+
+  /** Queues pages as runs of zero and of other pages. */
+  #split({ pointer, byteLength }: MemoryRegion, first: number, pages: number): void {
+    const runs = this.#pointer + 8 * this.#tail
+    const room = QUEUED_RUNS - this.#tail
+    const { kernels } = this.#engine
+    const found = kernels.zeroRuns(pointer, byteLength, PAGE_BYTES, first, pages, runs, room)
+    for (let at = this.#tail; at < this.#tail + found; at++)
+      if (((this.#queue[2 * at + 1] as number) & ZERO_RUN_FLAG) !== 0) this.#trusted = false
+    this.#tail += found
+  }
+
+  /** Joins the second run of the queue with the first when both are zero. */
+  #join(): void {
+    const first = this.#queue[1] as number
+    const second = this.#queue[3] as number
+    if ((first & second & ZERO_RUN_FLAG) === 0) return
+    this.#queue[1] = first + ((second & ~ZERO_RUN_FLAG) >>> 0)
+    this.#queue.copyWithin(2, 4, 2 * this.#tail)
     this.#tail--
   }
 

@@ -22,11 +22,15 @@ import { FRAME_PAGES, type PageCursor } from './page-runs.ts'
 /** Runs below this many pages cost less to copy than to hand out one by one. */
 const LONG_RUN_PAGES = 4
 
+/** Engine memory that page sections need: the payload of a zero run, and the runs that a zero scan found. */
+export const PAGE_SECTIONS_BYTES = 64
+const ZERO_SCAN_AT = 16
+
 /** Where the sections come from. */
 export interface PageSectionsOptions {
   readonly regions: readonly MemoryRegion[]
-  /** 8 bytes of engine memory for the payload of a zero run. */
-  readonly zeroPayload: number
+  /** {@link PAGE_SECTIONS_BYTES} of engine memory. */
+  readonly scratch: number
 }
 
 /** Turns the runs of a cursor into sections of a writer. */
@@ -35,34 +39,46 @@ export class PageSections {
   readonly #writer: StreamWriter
   readonly #cursor: PageCursor
   readonly #regions: readonly MemoryRegion[]
-  readonly #zeroPayload: number
-  readonly #zeroView: DataView
+  readonly #scratch: number
+  readonly #view: DataView
 
   constructor(engine: Engine, writer: StreamWriter, cursor: PageCursor, options: PageSectionsOptions) {
     this.#engine = engine
     this.#writer = writer
     this.#cursor = cursor
     this.#regions = options.regions
-    this.#zeroPayload = options.zeroPayload
+    this.#scratch = options.scratch
     const { buffer, byteOffset } = engine.bytes
-    this.#zeroView = new DataView(buffer, byteOffset + options.zeroPayload, ZERO_PAYLOAD_BYTES)
+    this.#view = new DataView(buffer, byteOffset + options.scratch, PAGE_SECTIONS_BYTES)
   }
 
   /** Whether several short runs come next. */
   get scattered(): boolean {
-    return this.#cursor.countUpTo(LONG_RUN_PAGES - 1) > 1
+    const cursor = this.#cursor
+    if (cursor.countUpTo(LONG_RUN_PAGES - 1) < 2) return false
+    // Zero pages among them would be copied.
+    if (!cursor.scanned) cursor.scan()
+    return cursor.countUpTo(LONG_RUN_PAGES - 1) > 1
   }
 
   /** The next section, its pages where they lie. There must be a run at the cursor's front. */
   next(): { header: Uint8Array; payload: Uint8Array } {
     const { bytes } = this.#engine
-    if (this.#cursor.zero) {
+    const cursor = this.#cursor
+    if (cursor.zero) {
       const header = this.#writer.section(this.#zeroRun(false))
       // A copy: the next zero run is counted in the same place.
-      return { header, payload: bytes.slice(this.#zeroPayload, this.#zeroPayload + ZERO_PAYLOAD_BYTES) }
+      return { header, payload: bytes.slice(this.#scratch, this.#scratch + ZERO_PAYLOAD_BYTES) }
     }
-    const plan = this.#pages(false)
+    const plan = this.#pages()
     const header = this.#writer.section(plan)
+    // The checksum has brought the pages into the cache: only now a look at each costs next to nothing.
+    if (!cursor.scanned && this.#hasZeroPage()) {
+      this.#writer.retract(plan)
+      cursor.scan()
+      return this.next()
+    }
+    cursor.take(this.#frontPages)
     return { header, payload: bytes.subarray(plan.payload, plan.payload + plan.payloadBytes) }
   }
 
@@ -90,7 +106,11 @@ export class PageSections {
         used += this.#writer.sectionTo(out, this.#zeroRun(running))
       } else {
         if (!running || room < SECTION_HEADER_BYTES + FRAME_BYTES) break
-        used += this.#writer.sectionTo(out, this.#pages(running))
+        const { region, first } = cursor
+        const pages = this.#frontPages
+        used += this.#writer.sectionTo(out, this.#pages())
+        if (running) this.#regions[region]?.record?.remember(first, pages)
+        cursor.take(pages)
       }
     }
     return used
@@ -119,19 +139,31 @@ export class PageSections {
     const { region, first, count } = this.#cursor
     if (running) this.#regions[region]?.record?.rememberZero(first, count)
     this.#cursor.take(count)
-    setSafeUint64(this.#zeroView, 0, count)
-    return { tag: Tag.ZERO, payload: this.#zeroPayload, payloadBytes: ZERO_PAYLOAD_BYTES, region, first }
+    setSafeUint64(this.#view, 0, count)
+    return { tag: Tag.ZERO, payload: this.#scratch, payloadBytes: ZERO_PAYLOAD_BYTES, region, first }
   }
 
-  /** Takes at most a frame of pages from the cursor's front. */
-  #pages(running: boolean): SectionPlan {
-    const { region, first, count } = this.#cursor
-    const { pointer, byteLength, record } = this.#regions[region] as MemoryRegion
-    const pages = Math.min(count, FRAME_PAGES)
-    if (running) record?.remember(first, pages)
-    this.#cursor.take(pages)
+  /** Pages at the cursor's front that go into one section. */
+  get #frontPages(): number {
+    return Math.min(this.#cursor.count, FRAME_PAGES)
+  }
+
+  /** The section of the pages at the cursor's front. */
+  #pages(): SectionPlan {
+    const { region, first } = this.#cursor
+    const { pointer, byteLength } = this.#regions[region] as MemoryRegion
     const from = first * PAGE_BYTES
-    const payloadBytes = Math.min(pages * PAGE_BYTES, byteLength - from)
+    const payloadBytes = Math.min(this.#frontPages * PAGE_BYTES, byteLength - from)
     return { tag: Tag.PAGES, payload: pointer + from, payloadBytes, region, first }
+  }
+
+  #hasZeroPage(): boolean {
+    const { region, first } = this.#cursor
+    const { pointer, byteLength } = this.#regions[region] as MemoryRegion
+    const found = this.#scratch + ZERO_SCAN_AT
+    const pages = this.#frontPages
+    const runs = this.#engine.kernels.zeroRuns(pointer, byteLength, PAGE_BYTES, first, pages, found, 2)
+    // One run, and its count without the flag of zero pages.
+    return runs > 1 || this.#view.getUint32(ZERO_SCAN_AT + 4, true) !== pages
   }
 }

@@ -56,7 +56,9 @@ export class SpanQueue {
   lease(maxBytes: number): Uint8Array {
     const [span] = this.#spans
     if (span === undefined) return new Uint8Array(0)
-    const bytes = span.bytes.subarray(span.taken, span.taken + maxBytes)
+    // A view costs more than the rest of a lease: mostly the span's own will do.
+    const whole = span.taken === 0 && span.bytes.length <= maxBytes
+    const bytes = whole ? span.bytes : span.bytes.subarray(span.taken, span.taken + maxBytes)
     span.leases++
     this.#leased.push(span)
     this.#take(span, bytes.length)

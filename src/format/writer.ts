@@ -28,6 +28,7 @@ import {
 const SECTION_AT = 0
 const DIGEST_AT = 64
 const TOTALS_AT = 80
+const DIGEST_BEFORE_AT = 88
 const HEADER_AT = 128
 const SCRATCH_BYTES = HEADER_AT + HEADER_BYTES
 
@@ -89,9 +90,19 @@ export class StreamWriter {
   /** The 40 bytes that go before the payload; checksums the payload where it lies. */
   section(plan: SectionPlan): Uint8Array {
     const at = this.#scratch + SECTION_AT
+    const digest = this.#scratch + DIGEST_AT
+    this.#engine.bytes.copyWithin(this.#scratch + DIGEST_BEFORE_AT, digest, digest + CHECKSUM_BYTES)
     this.#encode(plan)
     this.#seal(plan, at, 0)
     return this.#copy(at, SECTION_HEADER_BYTES)
+  }
+
+  /** Takes the last {@link section} back: its header will not be sent. */
+  retract({ payloadBytes }: SectionPlan): void {
+    const before = this.#scratch + DIGEST_BEFORE_AT
+    this.#engine.bytes.copyWithin(this.#scratch + DIGEST_AT, before, before + CHECKSUM_BYTES)
+    this.#sequence--
+    this.#payloadBytes -= payloadBytes
   }
 
   /** Writes the whole section to `out`: header and a copy of the payload, made in one pass. Returns its bytes. */

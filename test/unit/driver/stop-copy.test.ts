@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { VfioDevice } from '../../../src/device/vfio-device.ts'
 import { blob, defineDevice, u32 } from '../../../src/driver/index.ts'
@@ -28,6 +29,46 @@ const define = (byteLength = 20 * PAGE, stateBytes = 1) =>
   })
 
 describe('the stop-copy length is what is then delivered', () => {
+  it('wherever zero pages lie, and the memory arrives', async () => {
+    // Runs of content and of zeros in turn, short and longer than what is looked at in one piece.
+    const run = fc.oneof(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 700 }))
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(run, { minLength: 1, maxLength: 8 }),
+        fc.nat(PAGE - 1),
+        async (runs, short) => {
+          const byteLength = runs.reduce((total, pages) => total + pages, 0) * PAGE + short
+          const driver = define(byteLength)
+          const device = await VfioDevice.open(driver)
+          const { m } = driver.memory
+          let at = 0
+          for (const [index, pages] of runs.entries()) {
+            if (index % 2 === 0)
+              for (let page = 0; page < pages; page++) m.bytes[at + page * PAGE] = 1 + index
+            at += pages * PAGE
+          }
+          const session = (await device.setState(STOP_COPY)) as DataSession
+          const chunks: Uint8Array[] = []
+          for (let left = await device.stopCopyLength(); left > 0;) {
+            const bytes = session.lease(1_000_000)
+            chunks.push(bytes.slice())
+            session.release()
+            left -= bytes.length
+            expect(await device.stopCopyLength()).toBe(left)
+          }
+          expect(session.lease(1).length).toBe(0)
+          const target = define(byteLength)
+          const restored = await VfioDevice.open(target)
+          await restoreOpen(restored, concat(chunks))
+          expect(Buffer.compare(target.memory.m.bytes, m.bytes)).toBe(0)
+          await restored.close()
+          await device.close()
+        },
+      ),
+      { numRuns: 40 },
+    )
+  })
+
   it.each([
     [0, 1],
     [1, 1],
