@@ -43,8 +43,20 @@ const ENGINES: readonly Engine[] = await Promise.all(
 
 const big = { endian: 'big' } as const
 const scalar = fc.constantFrom<Field>(
-  ...[u8(), u16(), u32(), u64(), i8(), i16(), i32(), i64()],
-  ...[u16(big), u32(big), u64(big), i16(big), i32(big), i64(big)],
+  u8(),
+  u16(),
+  u32(),
+  u64(),
+  i8(),
+  i16(),
+  i32(),
+  i64(),
+  u16(big),
+  u32(big),
+  u64(big),
+  i16(big),
+  i32(big),
+  i64(big),
 )
 const small = fc.integer({ min: 1, max: 9 })
 const { field } = fc.letrec<{ field: Field; schema: Schema }>((tie) => ({
