@@ -6,7 +6,7 @@
 
 import type { ConfigurationValue } from '../device/driver.ts'
 import { VfioDevice } from '../device/vfio-device.ts'
-import { type BulkMemory, createBulk, createMtty } from '../devices/index.ts'
+import { type BulkMemory, type BulkOptions, createBulk, createMtty } from '../devices/index.ts'
 import { VfioError } from '../errors.ts'
 import type { StreamHeader } from '../format/index.ts'
 import { formatBytes } from './byte-size.ts'
@@ -31,8 +31,11 @@ export async function openMtty(ports: 1 | 2): Promise<OpenedDevice> {
 }
 
 /** Opens an idle bulk device. ENOMEM, EINVAL when the memory is more than any device can have. */
-export async function openBulk(memoryBytes: number, seed?: number): Promise<OpenedDevice> {
-  const bulk = createBulk({ memoryBytes, ...(seed === undefined ? {} : { seed }) })
+export async function openBulk(
+  memoryBytes: number,
+  options: Pick<BulkOptions, 'seed' | 'compression'> = {},
+): Promise<OpenedDevice> {
+  const bulk = createBulk({ memoryBytes, ...options })
   const device = await VfioDevice.open(bulk)
   const name = `bulk with ${formatBytes(memoryBytes)} of memory`
   return { device, memory: bulk.memory, options: { type: 'bulk', memoryBytes }, name }
@@ -75,5 +78,5 @@ export async function openForStream(
       'EMSGSIZE',
       `Cannot restore bulk: its memory of ${memoryBytes} bytes passes the limit of ${maxMemory} bytes, raise --max-memory`,
     )
-  return openBulk(memoryBytes, spec.seed)
+  return openBulk(memoryBytes, spec.seed === undefined ? {} : { seed: spec.seed })
 }

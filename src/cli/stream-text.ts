@@ -79,6 +79,7 @@ const TAG_TEXTS: Readonly<Record<string, string>> = {
   CONFIG: 'options both sides agree in',
   STATE: 'registers',
   PAGES: 'memory, page by page',
+  PAGES_LZ4: 'memory, compressed',
   ZERO: 'runs of zero pages',
   OPAQUE: "the driver's own bytes",
   END: 'totals and digest',

@@ -233,13 +233,13 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   }
 
   verify(payload: PlacedPayload): boolean {
-    this.#next = { pointer: 0, byteLength: 0 }
     if (!this.#mayDefer || payload.section.payloadBytes < WORKER_BYTES) return false
     this.#posted = this.#checks?.post(payload)
     return this.#posted !== undefined
   }
 
   payload(section: SectionHeader, pointer: number): void {
+    this.#next = { pointer: 0, byteLength: 0 }
     if (section.tag !== Tag.ZERO) return
     const { engine, regions, bitmap } = this.#options
     const region = regions[section.region] as MemoryRegion

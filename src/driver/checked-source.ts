@@ -6,7 +6,7 @@
  * PRE_COPY the device still writes, so runs are copied into a frame with their section headers, and their
  * dirty bits are cleared before the copy: a write after that is sent again, and no checksum can be wrong.
  * Short runs, scattered over memory, go through a frame in STOP_COPY too: a copy of 4 KiB costs less than
- * handing it out by itself.
+ * handing it out by itself. With compression all pages go through frames.
  *
  * @module
  */
@@ -23,6 +23,7 @@ import {
 } from '../format/index.ts'
 import type { PrecopyInfo, SaveEnd } from '../session/session-end.ts'
 import { POLLIN, POLLRDNORM } from '../uapi/index.ts'
+import { CompressedFrames, type Compression, STAGING_BYTES } from './compressed-frames.ts'
 import { ContentSweep } from './content-sweep.ts'
 import type { MemoryRegion } from './memory-region.ts'
 import { CURSOR_BYTES, FRAME_PAGES, PageCursor } from './page-runs.ts'
@@ -30,13 +31,17 @@ import { PAGE_SECTIONS_BYTES, PageSections } from './page-sections.ts'
 import { SpanQueue } from './span-queue.ts'
 import { closingBytes, openingBytes, plannedPageBytes } from './stream-length.ts'
 
-/** Frames that sections are copied into, two writes of a transport; in PRE_COPY, all of them leased out is EAGAIN. */
+/**
+ * Frames that sections are copied into, two writes of a transport; in PRE_COPY, and with compression in
+ * STOP_COPY too, all of them leased out is EAGAIN.
+ */
 const FRAME_COUNT = 8
 
 /** What the source needs of its device. */
 export interface CheckedSourceOptions {
   readonly engine: Engine
   readonly checksum: ChecksumKind
+  readonly compression: Compression
   readonly deviceType: string
   readonly deviceVersion: number
   readonly fingerprint: Uint8Array
@@ -63,6 +68,7 @@ export class CheckedSource implements SaveEnd {
   readonly #frameBytes: number
   readonly #cursor: PageCursor
   readonly #sections: PageSections
+  readonly #compressing: boolean
   readonly #sweep: ContentSweep
   readonly #spans: SpanQueue = new SpanQueue((frame) => {
     this.#freeFrames.push(frame)
@@ -78,21 +84,25 @@ export class CheckedSource implements SaveEnd {
 
   /** ENOMEM when the engine has no room for the frames and the state snapshot. */
   constructor(options: CheckedSourceOptions) {
-    const { engine, regions, stateBytes, configuration } = options
+    const { engine, regions, stateBytes, configuration, compression, running } = options
     this.#options = options
     this.#engine = engine
-    this.#running = options.running
+    this.#running = running
     const pages = regions.reduce((total, region) => total + region.pageCount, 0)
     // Room for every page by itself, or for the longest run.
     const frameBytes = align(
       Math.min(SECTION_HEADER_BYTES + FRAME_BYTES, pages * (SECTION_HEADER_BYTES + PAGE_BYTES)),
     )
+    this.#compressing = compression === 'lz4' && pages > 0
     const frameCount =
-      options.running && pages > 0 ? Math.min(FRAME_COUNT, 1 + Math.ceil(pages / FRAME_PAGES)) : 0
+      (running && pages > 0) || this.#compressing
+        ? Math.min(FRAME_COUNT, 1 + Math.ceil(pages / FRAME_PAGES))
+        : 0
+    const stagingBytes = this.#compressing && running ? Math.min(STAGING_BYTES, frameBytes) : 0
     const fixed = align(WORK_BYTES + stateBytes) + align(configuration.length)
     this.#writer = new StreamWriter(engine, { ...options, opaque: false })
     try {
-      this.#block = engine.allocate(fixed + frameCount * frameBytes)
+      this.#block = engine.allocate(fixed + frameCount * frameBytes + stagingBytes)
     } catch (error) {
       this.#writer.dispose()
       throw error
@@ -106,6 +116,9 @@ export class CheckedSource implements SaveEnd {
     this.#sections = new PageSections(engine, this.#writer, this.#cursor, {
       regions,
       scratch: this.#block,
+      compressed: this.#compressing
+        ? new CompressedFrames(engine, this.#writer, this.#block + fixed + frameCount * frameBytes)
+        : undefined,
     })
     this.#sweep = new ContentSweep(regions, this.#cursor)
     engine.bytes.set(configuration, this.#block + align(WORK_BYTES + stateBytes))
@@ -130,7 +143,8 @@ export class CheckedSource implements SaveEnd {
   /** The device has stopped and its state is packed: what is left can be told now. */
   enterStopCopy(): void {
     this.#running = false
-    this.#cursor.mayTrust = true
+    // A compressed section cannot be taken back for a zero page found late: its pages are looked at before.
+    this.#cursor.mayTrust = !this.#compressing
     this.#freeze(true)
     this.#wake()
   }
@@ -152,8 +166,8 @@ export class CheckedSource implements SaveEnd {
   poll(): number {
     if (!this.#spans.empty || this.#stage === 'header') return READABLE
     // The permanent end is readable too: a read answers 0 at once.
-    if (!this.#running) return READABLE
-    if (this.#freeFrames.length === 0 && this.#frames.length > 0) return 0
+    if (!this.#running) return this.#outOfFrames ? 0 : READABLE
+    if (this.#outOfFrames) return 0
     if (!this.#cursor.exhausted) return READABLE
     // Who sees nothing waits for the wake that only a first mark gives.
     for (const region of this.#options.regions) region.clearDirty()
@@ -203,6 +217,12 @@ export class CheckedSource implements SaveEnd {
     else abandoned.register(this, this.#memory, this)
   }
 
+  /** Whether the next pages need a frame and all are leased out; only asked while pages are sent. */
+  get #outOfFrames(): boolean {
+    if (this.#freeFrames.length > 0 || this.#frames.length === 0) return false
+    return this.#running || (this.#compressing && !this.#cursor.exhausted)
+  }
+
   get #headerBytes(): number {
     return this.#stage === 'header' ? openingBytes(this.#options.configuration.length) : 0
   }
@@ -210,8 +230,7 @@ export class CheckedSource implements SaveEnd {
   /** Whether there is something to take; EAGAIN (only when `must`) while all frames are out. */
   #fill(must: boolean): boolean {
     while (this.#spans.empty) {
-      const paging = this.#running && this.#stage === 'pages'
-      if (paging && this.#frames.length > 0 && this.#freeFrames.length === 0) {
+      if (this.#stage === 'pages' && this.#outOfFrames) {
         if (!must) return false
         throw new VfioError('EAGAIN', 'Cannot read migration data: all frames are leased out, release one')
       }
@@ -260,7 +279,7 @@ export class CheckedSource implements SaveEnd {
   /** Sends what is at the cursor's front: a frame of copied sections, or one section in place. */
   #pages(): void {
     const sections = this.#sections
-    if (this.#running || (sections.scattered && this.#freeFrames.length > 0)) {
+    if (this.#running || this.#compressing || (sections.scattered && this.#freeFrames.length > 0)) {
       const frame = this.#freeFrames.pop() as number
       const used = sections.fill(frame, this.#frameBytes, this.#running)
       this.#spans.push(this.#engine.bytes.subarray(frame, frame + used), frame)

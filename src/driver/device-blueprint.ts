@@ -19,6 +19,7 @@ import {
   PAGE_BYTES,
   TYPE_BYTES,
 } from '../format/index.ts'
+import { type Compression, COMPRESSIONS, STAGING_BYTES } from './compressed-frames.ts'
 import { compileLayout, describeLayout, type Layout, packedBytes } from './layout.ts'
 import type { RegionOptions } from './memory-region.ts'
 import { recordBytes, type Tracking, TRACKINGS } from './page-record.ts'
@@ -32,6 +33,7 @@ export interface DeviceShape {
   readonly memory?: Readonly<Record<string, MemoryDefinition>>
   readonly configuration?: Readonly<Record<string, ConfigurationValue>>
   readonly checksum?: ChecksumKind
+  readonly compression?: Compression
 }
 
 /** A memory region of a definition. */
@@ -52,6 +54,7 @@ export class DeviceBlueprint {
   readonly type: string
   readonly version: number
   readonly checksum: ChecksumKind
+  readonly compression: Compression
   readonly layout: Layout
   readonly regions: readonly RegionOptions[]
   readonly identity: DeviceIdentity
@@ -62,6 +65,7 @@ export class DeviceBlueprint {
     this.type = shape.type
     this.version = shape.version
     this.checksum = shape.checksum ?? 'xxh3'
+    this.compression = shape.compression ?? 'none'
     const refuse = (reason: string): never => {
       throw new VfioError('EINVAL', `Cannot define device "${shape.type}": ${reason}`)
     }
@@ -70,6 +74,8 @@ export class DeviceBlueprint {
       refuse(`its type has ${typeBytes} bytes of UTF-8, use 1 to ${TYPE_BYTES} without NUL`)
     if (!Number.isInteger(shape.version) || shape.version < 1 || shape.version > 0xffff_ffff)
       refuse(`version ${shape.version} is out of range, use an integer from 1`)
+    if (!COMPRESSIONS.includes(this.compression))
+      refuse(`compression "${this.compression}" is unknown, use one of ${COMPRESSIONS.join(', ')}`)
     this.layout = compileLayout(shape.state, shape.version)
     this.regions = Object.entries(shape.memory ?? {}).map(([name, region]) => ({ ...region, name }))
     for (const { name, byteLength, tracking = 'marked', iova = 0n } of this.regions) {
@@ -111,7 +117,8 @@ export class DeviceBlueprint {
       0,
     )
     const bitmaps = 2 * Math.ceil(this.memoryBytes / 32_768)
-    return this.memoryBytes + records + bitmaps + state + 8 * FRAME_BYTES + 1024 * 1024
+    const frames = 8 * FRAME_BYTES + (this.compression === 'none' ? 0 : STAGING_BYTES)
+    return this.memoryBytes + records + bitmaps + state + frames + 1024 * 1024
   }
 
   /** What CONFIG says at a version of the state. */

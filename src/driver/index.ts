@@ -4,6 +4,7 @@
  * @module
  */
 
+export type { Compression } from './compressed-frames.ts'
 export { configurationFingerprint } from './configuration.ts'
 export {
   type DefinedDevice,

@@ -212,6 +212,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     this.#source = new CheckedSource({
       engine: this.engine,
       checksum: this.#blueprint.checksum,
+      compression: this.#blueprint.compression,
       deviceType: this.#blueprint.type,
       deviceVersion: this.#blueprint.version,
       fingerprint: this.#blueprint.identity.fingerprint,

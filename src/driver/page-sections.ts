@@ -15,6 +15,7 @@ import {
   Tag,
   ZERO_PAYLOAD_BYTES,
 } from '../format/index.ts'
+import type { CompressedFrames } from './compressed-frames.ts'
 import type { MemoryRegion } from './memory-region.ts'
 import type { PageRecord } from './page-record.ts'
 import { FRAME_PAGES, type PageCursor } from './page-runs.ts'
@@ -31,6 +32,8 @@ export interface PageSectionsOptions {
   readonly regions: readonly MemoryRegion[]
   /** {@link PAGE_SECTIONS_BYTES} of engine memory. */
   readonly scratch: number
+  /** Pages with content go through it; then every section goes into a frame. */
+  readonly compressed?: CompressedFrames | undefined
 }
 
 /** Turns the runs of a cursor into sections of a writer. */
@@ -41,6 +44,7 @@ export class PageSections {
   readonly #regions: readonly MemoryRegion[]
   readonly #scratch: number
   readonly #view: DataView
+  readonly #compressed: CompressedFrames | undefined
 
   constructor(engine: Engine, writer: StreamWriter, cursor: PageCursor, options: PageSectionsOptions) {
     this.#engine = engine
@@ -48,6 +52,7 @@ export class PageSections {
     this.#cursor = cursor
     this.#regions = options.regions
     this.#scratch = options.scratch
+    this.#compressed = options.compressed
     const { buffer, byteOffset } = engine.bytes
     this.#view = new DataView(buffer, byteOffset + options.scratch, PAGE_SECTIONS_BYTES)
   }
@@ -83,20 +88,21 @@ export class PageSections {
   }
 
   /**
-   * Copies sections into a frame until it is full, the first pass ends or, unless `running`, a long run comes.
-   * Of a running device, what is copied goes on the regions' records.
+   * Copies sections into a frame until it is full, the first pass ends or, unless `running` or compressed, a
+   * long run comes. Of a running device, what is copied goes on the regions' records.
    *
    * @returns the bytes of the frame that are used
    */
   fill(frame: number, frameBytes: number, running: boolean): number {
     const cursor = this.#cursor
+    const compressed = this.#compressed
     const { initial } = cursor
     const maxPages = running ? FRAME_PAGES : LONG_RUN_PAGES - 1
     let used = 0
     while (cursor.fill() && cursor.initial === initial) {
       const out = frame + used
       const room = frameBytes - used
-      const runCount = cursor.countUpTo(maxPages)
+      const runCount = compressed === undefined ? cursor.countUpTo(maxPages) : 0
       if (runCount > 0) {
         const gathered = this.#gather(runCount, out, room, running)
         used += this.#writer.gatheredBytes
@@ -105,10 +111,11 @@ export class PageSections {
         if (room < SECTION_HEADER_BYTES + ZERO_PAYLOAD_BYTES) break
         used += this.#writer.sectionTo(out, this.#zeroRun(running))
       } else {
-        if (!running || room < SECTION_HEADER_BYTES + FRAME_BYTES) break
         const { region, first } = cursor
-        const pages = this.#frontPages
-        used += this.#writer.sectionTo(out, this.#pages())
+        const pages = this.#pagesFor(room, running)
+        if (pages === 0) break
+        const plan = this.#pages(pages)
+        used += compressed?.sectionTo(out, plan, running) ?? this.#writer.sectionTo(out, plan)
         if (running) this.#regions[region]?.record?.remember(first, pages)
         cursor.take(pages)
       }
@@ -148,12 +155,18 @@ export class PageSections {
     return Math.min(this.#cursor.count, FRAME_PAGES)
   }
 
-  /** The section of the pages at the cursor's front. */
-  #pages(): SectionPlan {
+  /** How many pages of the run at the front, too long to be gathered, are the frame's next section; 0 is none. */
+  #pagesFor(room: number, running: boolean): number {
+    if (this.#compressed !== undefined) return this.#compressed.pagesFor(this.#cursor.count, room)
+    return running && room >= SECTION_HEADER_BYTES + FRAME_BYTES ? this.#frontPages : 0
+  }
+
+  /** The section of `pages` pages at the cursor's front. */
+  #pages(pages = this.#frontPages): SectionPlan {
     const { region, first } = this.#cursor
     const { pointer, byteLength } = this.#regions[region] as MemoryRegion
     const from = first * PAGE_BYTES
-    const payloadBytes = Math.min(this.#frontPages * PAGE_BYTES, byteLength - from)
+    const payloadBytes = Math.min(pages * PAGE_BYTES, byteLength - from)
     return { tag: Tag.PAGES, payload: pointer + from, payloadBytes, region, first }
   }
 

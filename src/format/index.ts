@@ -17,6 +17,7 @@ export { type ChecksumKind, HEADER_BYTES, PAGE_BYTES, type StreamHeader, TYPE_BY
 export { OpaqueWriter, openReader } from './open.ts'
 export { StreamReader } from './reader.ts'
 export {
+  COMPRESSED_PREFIX_BYTES,
   END_PAYLOAD_BYTES,
   FRAME_BYTES,
   SECTION_HEADER_BYTES,

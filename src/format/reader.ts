@@ -11,6 +11,7 @@
 import type { Engine } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
 import { checksumNumber, Digest, sameChecksum, storeChecksumOfCopy } from './checksum.ts'
+import { CompressedPages, pagesOf } from './compressed-pages.ts'
 import { type Configuration, ConfigurationFault, decodeConfiguration } from './configuration.ts'
 import {
   checksumKindOf,
@@ -53,6 +54,7 @@ export class StreamReader {
   readonly #scratch: number
   readonly #view: DataView
   readonly #rules: SectionRules = new SectionRules()
+  readonly #compressed: CompressedPages
   #phase: Phase = 'header'
   /** Where the bytes of this phase go, how many it needs and how many came. */
   #target: number
@@ -78,6 +80,7 @@ export class StreamReader {
     this.#handler = handler
     this.#verifyPayloads = options.verifyPayloads ?? true
     this.#scratch = engine.allocate(SCRATCH_BYTES)
+    this.#compressed = new CompressedPages(engine)
     this.#target = this.#scratch + HEADER_AT
     this.#view = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + this.#scratch, SCRATCH_BYTES)
   }
@@ -198,6 +201,7 @@ export class StreamReader {
   /** Gives the memory back; the reader is done. */
   dispose(): void {
     this.#engine.free(this.#scratch)
+    this.#compressed.dispose()
     if (this.#bufferBytes > 0) this.#engine.free(this.#buffer)
     this.#bufferBytes = 0
   }
@@ -261,9 +265,20 @@ export class StreamReader {
           0,
         ),
       )
+    if (tag === Tag.PAGES_LZ4) this.#takeCompressed(section)
     this.#rules.complete(section)
-    if (tag !== Tag.CONFIG) this.#handler.payload?.(section, this.#target)
+    if (tag !== Tag.CONFIG && tag !== Tag.PAGES_LZ4) this.#handler.payload?.(section, this.#target)
     this.#nextSection()
+  }
+
+  #takeCompressed(section: SectionHeader): void {
+    const compressed = this.#compressed
+    const byteLength = compressed.declaredBytes(this.#target)
+    this.#rules.compressedPages(section, byteLength)
+    const pages = this.#verifyPayloads
+      ? compressed.decompress(this.#target, section.payloadBytes, byteLength)
+      : this.#target
+    this.#handler.payload?.(pagesOf(section, byteLength), pages)
   }
 
   #takeConfiguration(payloadBytes: number): void {
@@ -294,6 +309,10 @@ export class StreamReader {
 
   #place(section: SectionHeader): number {
     if (section.tag === Tag.END) return this.#scratch + END_AT
+    if (section.tag === Tag.PAGES_LZ4) {
+      const room = this.#rules.compressedRoom(section)
+      this.#compressed.begin(this.#handler.place?.(pagesOf(section, room)), room)
+    }
     const placed =
       section.tag === Tag.STATE || section.tag === Tag.PAGES || section.tag === Tag.OPAQUE
         ? this.#handler.place?.(section)

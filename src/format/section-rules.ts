@@ -8,7 +8,9 @@ import { type Configuration, configurationFingerprint } from './configuration.ts
 import { declaredRegions, MAX_MEMORY_BYTES, PageCoverage } from './coverage.ts'
 import { PAGE_BYTES, type StreamHeader } from './header.ts'
 import {
+  COMPRESSED_PREFIX_BYTES,
   END_PAYLOAD_BYTES,
+  FRAME_BYTES,
   isKnownTag,
   MAX_CONFIG_BYTES,
   MAX_PAYLOAD_BYTES,
@@ -19,6 +21,12 @@ import {
   ZERO_PAYLOAD_BYTES,
 } from './section.ts'
 import { StreamFault } from './stream-fault.ts'
+
+/** Most payload bytes of the tags that have less than {@link MAX_PAYLOAD_BYTES}. */
+const LIMITS: ReadonlyMap<number, number> = new Map([
+  [Tag.CONFIG, MAX_CONFIG_BYTES],
+  [Tag.PAGES_LZ4, FRAME_BYTES],
+])
 
 /** The rules of one stream, with what they need to remember of it. */
 export class SectionRules {
@@ -47,7 +55,7 @@ export class SectionRules {
       throw new StreamFault('EPROTO', `sequence number ${sequence} comes where ${this.#sequence} belongs`)
     if ((flags & ~SECTION_MANDATORY) !== 0)
       throw new StreamFault('EPROTO', `flags 0x${flags.toString(16)} have reserved bits set`)
-    const limit = tag === Tag.CONFIG ? MAX_CONFIG_BYTES : MAX_PAYLOAD_BYTES
+    const limit = LIMITS.get(tag) ?? MAX_PAYLOAD_BYTES
     if (payloadBytes > limit)
       throw new StreamFault('EMSGSIZE', `a payload of ${payloadBytes} bytes passes the limit of ${limit}`)
     if (tag === 0) throw new StreamFault('EPROTO', 'section tag 0 is never valid')
@@ -95,6 +103,20 @@ export class SectionRules {
     coverage.add(section.first, count)
   }
 
+  /** Most bytes that the pages of an admitted PAGES_LZ4 section can be. */
+  compressedRoom({ region, first }: SectionHeader): number {
+    const { byteLength } = (this.#coverage[region] as PageCoverage).region
+    return Math.min(FRAME_BYTES, byteLength - first * PAGE_BYTES)
+  }
+
+  /** A verified PAGES_LZ4 payload that declares `byteLength` bytes of pages. */
+  compressedPages(section: SectionHeader, byteLength: number): void {
+    const coverage = this.#coverage[section.region] as PageCoverage
+    if (byteLength > FRAME_BYTES) fault(`${byteLength} bytes of pages pass the limit of ${FRAME_BYTES}`)
+    checkWholePages(coverage.region.byteLength, section.first, byteLength)
+    coverage.add(section.first, Math.ceil(byteLength / PAGE_BYTES))
+  }
+
   /** A verified payload of any tag but END. */
   complete(section: SectionHeader): void {
     this.#sequence++
@@ -124,7 +146,7 @@ export class SectionRules {
 
   #admitKnown(section: SectionHeader): void {
     const { tag, payloadBytes, region, first } = section
-    if (tag !== Tag.PAGES && tag !== Tag.ZERO && region !== 0) fault(`${tagName(tag)} names region ${region}`)
+    if (!ofPages(tag) && region !== 0) fault(`${tagName(tag)} names region ${region}`)
     if ((tag === Tag.CONFIG || tag === Tag.END) && first !== 0) fault(`${tagName(tag)} has a position`)
     if (tag === Tag.END && payloadBytes !== END_PAYLOAD_BYTES) fault(`END has ${payloadBytes} bytes`)
     if (tag === Tag.CONFIG || tag === Tag.END) return
@@ -145,10 +167,26 @@ export class SectionRules {
         fault(`a zero run at page ${first} is malformed or outside the region's ${coverage.pageCount} pages`)
       return
     }
-    const end = first * PAGE_BYTES + payloadBytes
-    if (payloadBytes === 0 || !(end <= byteLength) || (payloadBytes % PAGE_BYTES !== 0 && end !== byteLength))
-      fault(`${payloadBytes} bytes from page ${first} are no whole pages of the region's ${byteLength} bytes`)
+    if (tag === Tag.PAGES_LZ4) {
+      if (payloadBytes <= COMPRESSED_PREFIX_BYTES || !(first < coverage.pageCount))
+        fault(
+          `compressed pages at page ${first} are empty or outside the region's ${coverage.pageCount} pages`,
+        )
+      return
+    }
+    checkWholePages(byteLength, first, payloadBytes)
   }
+}
+
+function ofPages(tag: number): boolean {
+  return tag === Tag.PAGES || tag === Tag.PAGES_LZ4 || tag === Tag.ZERO
+}
+
+/** At least one page, and whole ones up to the last of the region's `regionBytes`. */
+function checkWholePages(regionBytes: number, first: number, byteLength: number): void {
+  const end = first * PAGE_BYTES + byteLength
+  if (byteLength === 0 || !(end <= regionBytes) || (byteLength % PAGE_BYTES !== 0 && end !== regionBytes))
+    fault(`${byteLength} bytes from page ${first} are no whole pages of the region's ${regionBytes} bytes`)
 }
 
 function fault(reason: string): never {

@@ -6,8 +6,8 @@
  *  2  u16  flags: bit 0 MANDATORY, others 0
  *  4  u32  sequence number: 0, 1, 2 ...
  *  8  u32  payload bytes
- * 12  u32  region index (PAGES, ZERO), else 0
- * 16  u64  first page (PAGES, ZERO) or byte offset (STATE, OPAQUE), else 0
+ * 12  u32  region index (PAGES, PAGES_LZ4, ZERO), else 0
+ * 16  u64  first page (of the same) or byte offset (STATE, OPAQUE), else 0
  * 24  u64  checksum of the payload
  * 32  u64  checksum of bytes 0..31
  * ```
@@ -25,8 +25,13 @@ export const SECTION_CHECKSUM_OFFSET = 32
 export const MAX_PAYLOAD_BYTES: number = 1024 * 1024
 /** Most bytes of a CONFIG payload. */
 export const MAX_CONFIG_BYTES: number = 64 * 1024
-/** Payload bytes of PAGES, STATE and OPAQUE sections that this package writes, at the most. */
+/**
+ * Payload bytes of PAGES, STATE and OPAQUE sections that this package writes, at the most; of a PAGES_LZ4
+ * section, also of its pages, in any stream.
+ */
 export const FRAME_BYTES: number = 256 * 1024
+/** What stands before the LZ4 block of a PAGES_LZ4 payload: the bytes of its pages, u32. */
+export const COMPRESSED_PREFIX_BYTES = 4
 /** Payload bytes of a ZERO section: the page count, u64. */
 export const ZERO_PAYLOAD_BYTES = 8
 /** Payload bytes of the END section: sections u64, payload bytes u64, digest u64. */
@@ -46,6 +51,8 @@ export const Tag = {
   OPAQUE: 5,
   /** Totals and the digest; nothing follows. */
   END: 6,
+  /** A run of memory pages as one LZ4 block. */
+  PAGES_LZ4: 7,
 } as const
 
 /** A reader that does not know the tag must refuse the stream; without it, skip the section. */

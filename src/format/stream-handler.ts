@@ -17,7 +17,8 @@ export interface StreamHandler {
   /**
    * Where a STATE, PAGES or OPAQUE payload belongs: a pointer with room for `section.payloadBytes`
    * (the section is within the declared bounds), or undefined for a buffer of the reader's.
-   * A payload placed so is verified *after* it landed.
+   * A payload placed so is verified *after* it landed. A PAGES_LZ4 section is asked for as the longest
+   * PAGES section that it can stand for; its pages land *after* they were verified.
    */
   place?(section: SectionHeader): number | undefined
   /**
@@ -26,7 +27,11 @@ export interface StreamHandler {
    * `StreamReader.refuse`, and only after that the stream may be used.
    */
   verify?(payload: PlacedPayload): boolean
-  /** The payload at `pointer` is verified, or `verify` took it over. Not called for CONFIG and END. */
+  /**
+   * The payload at `pointer` is verified, or `verify` took it over. Not called for CONFIG and END. A
+   * PAGES_LZ4 section is told as the PAGES section that it stands for; of a reader that does not verify
+   * payloads, its pages are nowhere.
+   */
   payload?(section: SectionHeader, pointer: number): void
   /** A section begins at this offset; its header is verified. */
   section?(section: SectionHeader, offset: number): void

@@ -105,11 +105,15 @@ export class StreamWriter {
     this.#payloadBytes -= payloadBytes
   }
 
-  /** Writes the whole section to `out`: header and a copy of the payload, made in one pass. Returns its bytes. */
+  /**
+   * Writes the whole section to `out`: header and a copy of the payload, made in one pass, unless the payload
+   * is behind the header already. Returns its bytes.
+   */
   sectionTo(out: number, plan: SectionPlan): number {
     this.#encode(plan)
     this.#engine.bytes.copyWithin(out, this.#scratch, this.#scratch + SECTION_HEADER_BYTES)
-    this.#seal(plan, out, out + SECTION_HEADER_BYTES)
+    const place = out + SECTION_HEADER_BYTES
+    this.#seal(plan, out, plan.payload === place ? 0 : place)
     return SECTION_HEADER_BYTES + plan.payloadBytes
   }
 

@@ -9,7 +9,7 @@ import { type StreamReport, survey, type SurveyOptions } from './stream-survey.t
 
 /**
  * Reads a stream without a device: its header, configuration and sections. Checks order, lengths, coverage,
- * totals and all header checksums, but not those of the payloads: see {@link verify}.
+ * totals and all header checksums, but not those of the payloads, and decompresses nothing: see {@link verify}.
  *
  * @throws {@link VfioError} with `section` and `offset`, the first failure: EBADMSG a checksum, EPROTO
  * malformed or followed by more bytes, EINVAL incomplete, EOPNOTSUPP a newer version, EMSGSIZE a limit;

@@ -29,16 +29,16 @@ export const LISTED_SECTIONS = 1000
 /** One section of a stream. */
 export interface SectionReport {
   readonly sequence: number
-  /** CONFIG, STATE, PAGES, ZERO, OPAQUE, END, or `TAG 9` where it has no name here. */
+  /** CONFIG, STATE, PAGES, PAGES_LZ4, ZERO, OPAQUE, END, or `TAG 9` where it has no name here. */
   readonly tag: string
   /** Of its header in the stream, bytes. */
   readonly offset: number
   readonly payloadBytes: number
-  /** Memory region of PAGES and ZERO. */
+  /** Memory region of PAGES, PAGES_LZ4 and ZERO. */
   readonly region?: number
-  /** First page of PAGES and ZERO; byte position of STATE and OPAQUE. */
+  /** First page of PAGES, PAGES_LZ4 and ZERO; byte position of STATE and OPAQUE. */
   readonly first?: number
-  /** How many pages PAGES and ZERO describe. */
+  /** How many pages PAGES, PAGES_LZ4 and ZERO describe. */
   readonly pageCount?: number
 }
 
@@ -52,7 +52,7 @@ export interface TagReport {
 export interface RegionReport {
   readonly name: string
   readonly byteLength: number
-  /** Pages that came as bytes and as zero runs; a page may come more than once. */
+  /** Pages that came as bytes, compressed or not, and as zero runs; a page may come more than once. */
   dataPages: number
   zeroPages: number
 }

@@ -8,7 +8,7 @@ import type { SourceLike } from '../transport/index.ts'
 import { type StreamReport, survey, type SurveyOptions } from './stream-survey.ts'
 
 /**
- * As {@link inspect}, and verifies every payload: a stream that resolves here is as it was saved. Whether a
+ * As {@link inspect}, and verifies every payload, compressed pages by decompressing them: a stream that resolves here is as it was saved. Whether a
  * device accepts its state only the device can say.
  *
  * @throws {@link VfioError} as {@link inspect}

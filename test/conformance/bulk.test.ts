@@ -27,6 +27,16 @@ for (const tracking of ['hash', 'diff'] as const)
     () => createBulk({ memoryBytes: 200_001, seed: 1, tracking, workload: { pagesPerSecond: 20_000 } }),
     mask,
   )
+conforms(
+  'bulk, compressed',
+  () =>
+    createBulk({
+      memoryBytes: 200_001,
+      compression: 'lz4',
+      workload: { pagesPerSecond: 20_000 },
+    }),
+  mask,
+)
 for (const flags of [1, 3, 5])
   conforms(`a defined device with flags ${flags}`, () =>
     defineDevice({

@@ -65,6 +65,8 @@ describe('wrong usage', () => {
     [['save', 'bulk:size=1.3KiB', '-o', 'x'], /no whole number of bytes/],
     [['save', 'mtty', '--memory', 'x', '-o', 'x'], /has none/],
     [['save', 'bulk:size=1', '--memory', 'x', '-o', 'x'], /come from the file/],
+    [['save', 'mtty', '--compress', 'lz4', '-o', 'x'], /has none/],
+    [['save', 'bulk', '--compress', 'zip', '-o', 'x'], /Allowed choices are none, lz4/],
     [['restore', 'mtty', 'x', '--memory-out', 'y'], /has none/],
     [['restore', 'bulk', 'x', '--memory-out', '-'], /stdout/],
     [['restore', 'bulk', 'x', '--max-memory', 'much'], /it is no size/],

@@ -1,6 +1,6 @@
 /** A file becomes a device's memory, a stream, a device's memory and a file again. @module */
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { stopcopy, temporaryDirectory } from './command.ts'
@@ -48,6 +48,27 @@ describe('save bulk, verify and restore bulk', () => {
       expect(peakBytes, words[0]).toBeLessThan(limit)
     }
     expect(await differenceFromImage(copy, byteLength)).toBe(-1)
+  })
+
+  it('give a compressed file back, and inspect lists its sections', async () => {
+    const directory = temporaryDirectory()
+    const [file, out, copy] = ['file', 'out', 'copy'].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ]
+    const bytes = Buffer.from('a line of text that comes again and again\n'.repeat(10_000))
+    writeFileSync(file, bytes)
+    const saved = await stopcopy(['save', 'bulk', '--memory', file, '--compress', 'lz4', '-o', out])
+    expect(saved).toMatchObject({ code: 0, stderr: '' })
+    expect(statSync(out).size).toBeLessThan(bytes.length / 10)
+    const { stdout } = await stopcopy(['inspect', out])
+    expect(stdout).toMatch(/PAGES_LZ4 +2 +[\d,]+ +memory, compressed/)
+    expect(stdout).toMatch(/local +410 KiB +103 +0/)
+    expect(await stopcopy(['verify', out])).toMatchObject({ code: 0, stderr: '' })
+    const restored = await stopcopy(['restore', 'bulk', out, '--memory-out', copy])
+    expect(restored).toMatchObject({ code: 0, stderr: '' })
+    expect(readFileSync(copy).equals(bytes)).toBe(true)
   })
 
   it('go through stdout and stdin', async () => {

@@ -11,6 +11,7 @@ import {
   array,
   blob,
   bool,
+  type Compression,
   defineDevice,
   i16,
   nested,
@@ -60,11 +61,12 @@ export const registerDevice = () =>
   })
 
 /** Two regions: zero runs at both ends and in the middle, an odd last page, an empty region. */
-export const memoryDevice = (checksum: 'xxh3' | 'crc32c') =>
+export const memoryDevice = (checksum: 'xxh3' | 'crc32c', compression: Compression = 'none') =>
   defineDevice({
     type: 'golden-memory',
     version: 1,
     checksum,
+    compression,
     state: { cursor: u32() },
     memory: { ram: { byteLength: 9 * 4096 }, none: { byteLength: 0 }, rom: { byteLength: 4096 + 100 } },
     resume({ state, memory }) {
@@ -109,5 +111,6 @@ export const GOLDEN_STREAMS: Readonly<Record<string, () => Promise<Uint8Array>>>
   'v1-registers.stopcopy': () => saveDevice(registerDevice()),
   'v1-memory.stopcopy': () => saveDevice(memoryDevice('xxh3')),
   'v1-crc32c.stopcopy': () => saveDevice(memoryDevice('crc32c')),
+  'v1-lz4.stopcopy': () => saveDevice(memoryDevice('xxh3', 'lz4')),
   'v1-opaque.stopcopy': opaqueStream,
 }

@@ -137,10 +137,10 @@ describe('a golden stream restored to its device', () => {
     await device.close()
   })
 
-  it.each(['xxh3', 'crc32c'] as const)('gives the memory, under %s', async (checksum) => {
-    // The checksum is the writer's choice: a device loads either.
+  it.each(['memory', 'crc32c', 'lz4'])('gives the memory, from %s', async (name) => {
+    // Checksum and compression are the writer's choice: a device loads any.
     const driver = memoryDevice('xxh3')
-    const device = await restore(driver, checksum === 'xxh3' ? 'v1-memory.stopcopy' : 'v1-crc32c.stopcopy')
+    const device = await restore(driver, `v1-${name}.stopcopy`)
     expect(driver.state.cursor).toBe(5)
     const { ram, rom } = driver.memory
     expect(ram.bytes[5 * 4096 + 7]).toBe(1)

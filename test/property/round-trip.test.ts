@@ -12,6 +12,7 @@ import {
   array,
   blob,
   bool,
+  type Compression,
   defineDevice,
   type Field,
   i16,
@@ -98,17 +99,19 @@ interface Content {
   }[]
   readonly seed: number
   readonly checksum: 'xxh3' | 'crc32c'
+  readonly compression: Compression
 }
 const content: fc.Arbitrary<Content> = fc.record({
   schema,
   regions,
   seed: fc.integer(),
   checksum: fc.constantFrom('xxh3' as const, 'crc32c' as const),
+  compression: fc.constantFrom<Compression>('none', 'lz4'),
 })
 
-function define({ schema: state, regions: list, checksum }: Content, engine: Engine) {
+function define({ schema: state, regions: list, checksum, compression }: Content, engine: Engine) {
   const memory = Object.fromEntries(list.map(({ byteLength }, index) => [`m${index}`, { byteLength }]))
-  return defineDevice({ type: 'random', version: 1, engine, checksum, state, memory })
+  return defineDevice({ type: 'random', version: 1, engine, checksum, compression, state, memory })
 }
 type Device = ReturnType<typeof define>
 

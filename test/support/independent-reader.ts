@@ -71,12 +71,12 @@ export function readIndependently(stream: Uint8Array): ReadStream {
     const payloadBytes = view.getUint32(at + 8, true)
     const region = view.getUint32(at + 12, true)
     const first = view.getBigUint64(at + 16, true)
-    const isKnown = tag >= 1 && tag <= 6
+    const isKnown = tag >= 1 && tag <= 7
     check(view.getUint32(at + 4, true) === sections.length, 'sequence number')
     check(tag !== 0 && flags < 2 && (isKnown ? flags === 1 : flags === 0), 'tag or flags')
-    check(payloadBytes <= (tag === 1 ? 65_536 : 1_048_576), 'limit')
+    check(payloadBytes <= (tag === 1 ? 65_536 : tag === 7 ? 262_144 : 1_048_576), 'limit')
     check((tag === 1) === (sections.length === 0), 'CONFIG comes first and once')
-    check(tag === 3 || tag === 4 || !isKnown || region === 0, 'region')
+    check(tag === 3 || tag === 4 || tag === 7 || !isKnown || region === 0, 'region')
     check((tag !== 1 && tag !== 6) || first === 0n, 'position')
     const payload = part(at + 40, payloadBytes)
     check(view.getBigUint64(at + 24, true) === sum(payload), 'payload checksum')
@@ -110,20 +110,21 @@ export function readIndependently(stream: Uint8Array): ReadStream {
       check(payloadBytes > 0 && first === stateFilled, 'position')
       state.set(payload, Number(first))
       stateFilled += BigInt(payloadBytes)
-    } else if ((tag === 3 || tag === 4) && !opaque) {
+    } else if ((tag === 3 || tag === 4 || tag === 7) && !opaque) {
+      const pageData = tag === 7 ? compressedPages(payload) : payload
       const memory = regions[region]?.bytes
       check(memory !== undefined, 'region')
       const from = Number(first) * 4096
-      const pages = tag === 4 ? Number(view.getBigUint64(at - 8, true)) : Math.ceil(payloadBytes / 4096)
-      const end = tag === 4 ? Math.min(from + pages * 4096, memory.length) : from + payloadBytes
-      check(tag === 3 || payloadBytes === 8, 'ZERO length')
+      const pages = tag === 4 ? Number(view.getBigUint64(at - 8, true)) : Math.ceil(pageData.length / 4096)
+      const end = tag === 4 ? Math.min(from + pages * 4096, memory.length) : from + pageData.length
+      check(tag !== 4 || payloadBytes === 8, 'ZERO length')
       check(
         pages > 0 && Number(first) + pages <= Math.ceil(memory.length / 4096) && end <= memory.length,
         'pages',
       )
       check(end % 4096 === 0 || end === memory.length, 'whole pages')
       if (tag === 4) memory.fill(0, from, end)
-      else memory.set(payload, from)
+      else memory.set(pageData, from)
       for (let page = 0; page < pages; page++) described[region]?.add(Number(first) + page)
     } else if (tag === 5 && opaque) {
       check(payloadBytes > 0 && first === BigInt(opaqueBytes.length), 'position')
@@ -133,6 +134,36 @@ export function readIndependently(stream: Uint8Array): ReadStream {
   const deviceVersion = view.getUint32(20, true)
   const rest = { config, sections, state, regions, digest, opaqueBytes: Uint8Array.from(opaqueBytes) }
   return { deviceType: type, deviceVersion, opaque, ...rest }
+}
+
+/** What a PAGES_LZ4 payload holds. */
+function compressedPages(payload: Uint8Array): Uint8Array {
+  check(payload.length > 4, 'an LZ4 block')
+  const bytes = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true)
+  check(bytes >= 1 && bytes <= 262_144, 'bytes of compressed pages')
+  const pages: number[] = []
+  let at = 4
+  const next = (): number => {
+    check(at < payload.length, 'the LZ4 block ends early')
+    return payload[at++] as number
+  }
+  const whole = (half: number): number => {
+    let length = half
+    if (half === 15) for (let more = 255; more === 255; length += more) more = next()
+    return length
+  }
+  for (;;) {
+    const token = next()
+    for (let left = whole(token >> 4); left > 0; left--) pages.push(next())
+    if (at === payload.length) break
+    const distance = next() + 256 * next()
+    check(distance > 0 && distance <= pages.length, 'LZ4 distance')
+    const length = whole(token & 15) + 4
+    check(pages.length + length <= bytes, 'LZ4 length')
+    for (let left = length; left > 0; left--) pages.push(pages[pages.length - distance] as number)
+  }
+  check(pages.length === bytes, 'LZ4 length')
+  return Uint8Array.from(pages)
 }
 
 function readConfig(payload: Uint8Array, config: ReadStream['config']): void {

@@ -9,7 +9,7 @@ import { crc32cOfBytes, xxh3OfBytes } from '../../src/engine/index.ts'
 import { type Configuration, encodeConfiguration } from '../../src/format/index.ts'
 
 /** Tags by name, and the flag that most sections carry. */
-export const TAG = { CONFIG: 1, STATE: 2, PAGES: 3, ZERO: 4, OPAQUE: 5, END: 6 } as const
+export const TAG = { CONFIG: 1, STATE: 2, PAGES: 3, ZERO: 4, OPAQUE: 5, END: 6, PAGES_LZ4: 7 } as const
 export const MANDATORY = 1
 export const OPAQUE_STREAM = 1
 export const CRC32C_STREAM = 2
@@ -143,6 +143,14 @@ export function putTogether(header: CraftedHeader, sections: readonly CraftedSec
 /** A ZERO payload. */
 export function zeroRun(count: number | bigint): Uint8Array {
   return u64Bytes(BigInt(count))
+}
+
+/** A PAGES_LZ4 payload: what it declares and its block. */
+export function compressed(pageBytes: number, block: Uint8Array): Uint8Array {
+  const payload = new Uint8Array(4 + block.length)
+  new DataView(payload.buffer).setUint32(0, pageBytes, true)
+  payload.set(block, 4)
+  return payload
 }
 
 /** The bytes one behind the other. */

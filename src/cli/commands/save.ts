@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
+import type { Compression } from '../../driver/index.ts'
 import { save, type SaveReport } from '../../migrate/index.ts'
 import { deviceStateName } from '../../uapi/state.ts'
 import { formatTransfer } from '../byte-size.ts'
@@ -20,6 +21,7 @@ import type { Terminal } from '../terminal.ts'
 interface Options {
   readonly output: string
   readonly memory?: string
+  readonly compress: Compression
   readonly json?: true
 }
 
@@ -32,6 +34,11 @@ export function addSave(program: Command, terminal: Terminal): void {
     .addArgument(deviceArgument())
     .requiredOption('-o, --output <file>', 'the stream; written beside and renamed on success; - is stdout')
     .option('-m, --memory <file>', 'the bytes of this file are the memory of the bulk device')
+    .addOption(
+      new Option('--compress <method>', 'how the memory of the bulk device is sent; lz4 is for slow links')
+        .choices(['none', 'lz4'])
+        .default('none'),
+    )
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -40,7 +47,7 @@ Examples:
   $ stopcopy save bulk --memory disk.img -o disk.stopcopy
   $ stopcopy save bulk:size=1.5GiB,seed=7 -o bulk.stopcopy
   $ stopcopy save mtty:ports=2 -o mtty.stopcopy
-  $ stopcopy save bulk --memory disk.img -o - | ssh host stopcopy verify -`,
+  $ stopcopy save bulk --memory disk.img --compress lz4 -o - | ssh host stopcopy verify -`,
     )
     .action((spec: DeviceSpec, options: Options) => saveDevice(spec, options, terminal))
 }
@@ -48,7 +55,7 @@ Examples:
 async function saveDevice(spec: DeviceSpec, options: Options, terminal: Terminal): Promise<void> {
   checkOptions(spec, options)
   if (isStdio(options.output)) terminal.leaveStdout()
-  const opened = await openDevice(spec, options.memory, terminal.signal)
+  const opened = await openDevice(spec, options, terminal.signal)
   try {
     const { signal } = terminal
     const report = await withProgress('saving', ({ update }) =>
@@ -63,9 +70,13 @@ async function saveDevice(spec: DeviceSpec, options: Options, terminal: Terminal
   }
 }
 
-function checkOptions(spec: DeviceSpec, { memory, output, json }: Options): void {
+function checkOptions(spec: DeviceSpec, { memory, compress, output, json }: Options): void {
   if (json && isStdio(output))
     throw new UsageError('Cannot print JSON: stdout carries the stream, write it to a file')
+  if (compress !== 'none' && spec.type !== 'bulk')
+    throw new UsageError(
+      `Cannot compress memory: a device of type ${spec.type} has none, leave --compress out`,
+    )
   if (memory === undefined) return
   if (spec.type !== 'bulk')
     throw new UsageError(`Cannot take a file as memory: a device of type ${spec.type} has none, use bulk`)
@@ -75,21 +86,28 @@ function checkOptions(spec: DeviceSpec, { memory, output, json }: Options): void
 
 async function openDevice(
   spec: DeviceSpec,
-  memory: string | undefined,
+  { memory, compress: compression }: Options,
   signal: AbortSignal,
 ): Promise<OpenedDevice> {
   if (spec.type === 'mtty') return openMtty(spec.ports ?? 1)
-  if (memory === undefined) return openBulk(spec.size ?? BULK_DEFAULTS.size, spec.seed ?? BULK_DEFAULTS.seed)
+  if (memory === undefined) {
+    const seed = spec.seed ?? BULK_DEFAULTS.seed
+    return openBulk(spec.size ?? BULK_DEFAULTS.size, { seed, compression })
+  }
   const file = await openMemoryFile(memory)
   try {
-    return await openLoaded(file, signal)
+    return await openLoaded(file, compression, signal)
   } finally {
     await file.handle.close()
   }
 }
 
-async function openLoaded(file: MemoryFile, signal: AbortSignal): Promise<OpenedDevice> {
-  const opened = await openBulk(file.byteLength)
+async function openLoaded(
+  file: MemoryFile,
+  compression: Compression,
+  signal: AbortSignal,
+): Promise<OpenedDevice> {
+  const opened = await openBulk(file.byteLength, { compression })
   try {
     await withProgress('reading memory', async ({ update }) => {
       if (opened.memory !== undefined) await loadMemory(file, opened.memory, { signal, onProgress: update })

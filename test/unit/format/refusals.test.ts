@@ -56,8 +56,8 @@ it.each<[name: string, sections: CraftedSection[], refusal: string]>([
   ],
   [
     'an unknown mandatory section',
-    [{ tag: 7, payload: new Uint8Array(1) }],
-    'EOPNOTSUPP: section 1 (TAG 7): section tag 7 is unknown here and marked mandatory',
+    [{ tag: 8, payload: new Uint8Array(1) }],
+    'EOPNOTSUPP: section 1 (TAG 8): section tag 8 is unknown here and marked mandatory',
   ],
   [
     'a known section not marked mandatory',
@@ -444,18 +444,18 @@ it('an unknown optional section is skipped and counted, wherever it stands behin
     region: 9,
     first: 2n ** 64n - 1n,
   }
-  const empty = { tag: 7, flags: 0, payload: new Uint8Array(0) }
+  const empty = { tag: 8, flags: 0, payload: new Uint8Array(0) }
   const recorder = readStream(
     smallStream({ sections: [unknown, ZERO, empty, PAGES, STATE, unknown, REST, empty] }),
   )
   expect(recorder.completed).toBe(true)
-  expect(recorder.skipped).toEqual([0xffff, 7, 0xffff, 7])
+  expect(recorder.skipped).toEqual([0xffff, 8, 0xffff, 8])
   expect(recorder.state).toEqual(Uint8Array.of(1, 2, 3, 4, 5, 6))
 })
 
 it('a damaged unknown optional section is refused all the same', () => {
-  const damaged = { tag: 7, flags: 0, payload: new Uint8Array(8), payloadChecksum: new Uint8Array(8) }
-  expect(withSections(damaged)).toBe('EBADMSG: section 1 (TAG 7): payload checksum does not match')
+  const damaged = { tag: 8, flags: 0, payload: new Uint8Array(8), payloadChecksum: new Uint8Array(8) }
+  expect(withSections(damaged)).toBe('EBADMSG: section 1 (TAG 8): payload checksum does not match')
 })
 
 it('pages and state may come in any order, pages more than once: the last word counts', () => {

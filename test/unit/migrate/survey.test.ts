@@ -9,6 +9,7 @@ import { save } from '../../../src/migrate/save.ts'
 import { LISTED_SECTIONS, type SectionReport } from '../../../src/migrate/stream-survey.ts'
 import { verify } from '../../../src/migrate/verify.ts'
 import { codeOf, failureOf, turn } from '../../support/pending.ts'
+import { buildStream, compressed, TAG } from '../../support/stream-builder.ts'
 import { RecordingSink, RecordingSource } from './byte-ends.ts'
 import { kindNamed, MEMORY_BYTES, savedStream } from './test-devices.ts'
 
@@ -197,5 +198,32 @@ describe('readPrelude', () => {
       expect(await failureOf(() => readPrelude(source))).toMatchObject({ code, offset })
       expect(source.cancels).toHaveLength(1)
     }
+  })
+})
+
+describe('compressed pages', () => {
+  const block = Uint8Array.of(0x1f, 7, 1, 0, 255, 255, 255, 255, 255, 0, 0x50, 7, 7, 7, 7, 7)
+  const of = (pageBytes: number): Uint8Array =>
+    buildStream({
+      configuration: { 'memory.0.name': 'm', 'memory.0.bytes': pageBytes, 'state.bytes': 0 },
+      sections: [{ tag: TAG.PAGES_LZ4, payload: compressed(pageBytes, block) }],
+    })
+
+  it('are listed with the pages they stand for and the bytes they take', async () => {
+    for (const look of [inspect, verify]) {
+      const { tags, regions, sections } = await look(new RecordingSource(of(1300)))
+      expect(tags['PAGES_LZ4']).toEqual({ sections: 1, payloadBytes: 4 + block.length })
+      expect(regions).toEqual([{ name: 'm', byteLength: 1300, dataPages: 1, zeroPages: 0 }])
+      expect(sections[1]).toMatchObject({ tag: 'PAGES_LZ4', region: 0, first: 0, pageCount: 1 })
+    }
+  })
+
+  it('with a block of another length pass inspect and not verify', async () => {
+    expect((await inspect(new RecordingSource(of(1301)))).verified).toBe(false)
+    const before = (await defaultEngine()).allocatedBytes
+    const failure = await failureOf(() => verify(new RecordingSource(of(1301))))
+    expect(failure).toMatchObject({ code: 'EPROTO', section: 'section 1 (PAGES_LZ4)' })
+    expect(failure.message).toContain('its LZ4 block holds 1300 of the 1301 bytes declared')
+    expect((await defaultEngine()).allocatedBytes).toBe(before)
   })
 })
