@@ -47,7 +47,7 @@ Examples:
   $ stopcopy save bulk --memory disk.img -o disk.stopcopy
   $ stopcopy save bulk:size=1.5GiB,seed=7 -o bulk.stopcopy
   $ stopcopy save mtty:ports=2 -o mtty.stopcopy
-  $ stopcopy save bulk -m disk.img --compress lz4 -o - | ssh host stopcopy verify -`,
+  $ stopcopy save bulk -m a.img --compress lz4 -o - | ssh host stopcopy verify -`,
     )
     .action((spec: DeviceSpec, options: Options) => saveDevice(spec, options, terminal))
 }
