@@ -9,18 +9,27 @@ import { VfioError } from '../errors.ts'
 import type { SessionWorker } from '../session/session-end.ts'
 
 /**
- * The worker's jobs for an engine; undefined when it can do nothing for it: it is no engine worker, the
- * engine has no room for its scratch, or its thread cannot run the engine's kernels.
+ * Attaches an engine to the worker and gives its jobs to `use`, if it can do something for it: it is an engine
+ * worker, the engine has room for its scratch and what `use` takes, its thread can run the engine's kernels,
+ * and the session is still `usable` by then.
  *
  * @throws {@link VfioError} EBADF closed, EIO when its thread ended
  */
-export async function attachWorker(worker: SessionWorker, engine: Engine): Promise<EngineJobs | undefined> {
-  if (!isEngineWorker(worker)) return undefined
+export async function attachWorker(
+  worker: SessionWorker,
+  engine: Engine,
+  usable: () => boolean,
+  use: (jobs: EngineJobs) => void,
+): Promise<void> {
+  if (!isEngineWorker(worker)) return
+  let jobs: EngineJobs | undefined
   try {
-    return await worker.attach(engine)
+    jobs = await worker.attach(engine)
+    if (usable()) use(jobs)
+    else jobs.detach()
   } catch (error) {
-    if (VfioError.is(error, 'ENOMEM') || VfioError.is(error, 'EOPNOTSUPP')) return undefined
-    throw error
+    jobs?.detach()
+    if (!VfioError.is(error, 'ENOMEM') && !VfioError.is(error, 'EOPNOTSUPP')) throw error
   }
 }
 

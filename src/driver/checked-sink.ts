@@ -95,19 +95,12 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
 
   async attachWorker(worker: SessionWorker): Promise<void> {
     const { engine } = this.#options
-    const jobs = await attachWorker(worker, engine)
-    if (jobs === undefined) return
-    try {
-      if (this.#ended || this.#checks !== undefined) jobs.detach()
-      else
-        this.#checks = new DeferredChecks(engine, jobs, (error, { section, offset }) =>
-          this.#reader.refuse(error, section, offset),
-        )
-    } catch (error) {
-      // No room for the results: the session does without.
-      jobs.detach()
-      if (!VfioError.is(error, 'ENOMEM')) throw error
-    }
+    const usable = (): boolean => !this.#ended && this.#checks === undefined
+    await attachWorker(worker, engine, usable, (jobs) => {
+      this.#checks = new DeferredChecks(engine, jobs, (error, { section, offset }) =>
+        this.#reader.refuse(error, section, offset),
+      )
+    })
   }
 
   write(src: Uint8Array): number {

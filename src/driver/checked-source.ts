@@ -6,7 +6,8 @@
  * PRE_COPY the device still writes, so runs are copied into a frame with their section headers, and their
  * dirty bits are cleared before the copy: a write after that is sent again, and no checksum can be wrong.
  * Short runs, scattered over memory, go through a frame in STOP_COPY too: a copy of 4 KiB costs less than
- * handing it out by itself. With compression all pages go through frames.
+ * handing it out by itself. With compression all pages go through frames; else, with a worker, the checksums
+ * of the next sections in place are computed there.
  *
  * @module
  */
@@ -18,16 +19,19 @@ import {
   FRAME_BYTES,
   PAGE_BYTES,
   SECTION_HEADER_BYTES,
+  type SectionPlan,
   StreamWriter,
   Tag,
 } from '../format/index.ts'
-import type { PrecopyInfo, SaveEnd } from '../session/session-end.ts'
+import type { PrecopyInfo, SaveEnd, SessionWorker } from '../session/session-end.ts'
 import { POLLIN, POLLRDNORM } from '../uapi/index.ts'
+import { attachWorker } from './attach-worker.ts'
 import { CompressedFrames, type Compression, STAGING_BYTES } from './compressed-frames.ts'
 import { ContentSweep } from './content-sweep.ts'
 import type { MemoryRegion } from './memory-region.ts'
 import { CURSOR_BYTES, FRAME_PAGES, PageCursor } from './page-runs.ts'
 import { PAGE_SECTIONS_BYTES, PageSections } from './page-sections.ts'
+import { SectionsAhead } from './sections-ahead.ts'
 import { SpanQueue } from './span-queue.ts'
 import { closingBytes, openingBytes, plannedPageBytes } from './stream-length.ts'
 
@@ -52,6 +56,8 @@ export interface CheckedSourceOptions {
   readonly stateBytes: number
   /** True when the device goes on running while the session is read (PRE_COPY). */
   readonly running: boolean
+  /** Called at the end with what settles when no other thread reads the device's memory any more. */
+  readonly onRelease: (released: Promise<void> | undefined) => void
 }
 
 /** The driver's side of a saving session. */
@@ -81,6 +87,8 @@ export class CheckedSource implements SaveEnd {
   #resending = false
   #ended = false
   #wake: () => void = () => {}
+  #ahead: SectionsAhead | undefined
+  #awaitsAhead = false
 
   /** ENOMEM when the engine has no room for the frames and the state snapshot. */
   constructor(options: CheckedSourceOptions) {
@@ -151,7 +159,7 @@ export class CheckedSource implements SaveEnd {
 
   /** Bytes that the session would still deliver if STOP_COPY were entered now. */
   get remainingBytes(): number {
-    const queued = this.#spans.byteLength + this.#headerBytes
+    const queued = this.#spans.byteLength + this.#headerBytes + (this.#ahead?.byteLength ?? 0)
     if (this.#stage === 'done') return queued
     const { regions, stateBytes } = this.#options
     const planned = plannedPageBytes(this.#cursor, regions, this.#block + DRY_CURSOR_AT)
@@ -163,8 +171,21 @@ export class CheckedSource implements SaveEnd {
     for (const region of this.#options.regions) region.onDirty = wake
   }
 
+  async attachWorker(worker: SessionWorker): Promise<void> {
+    const { engine, checksum } = this.#options
+    const usable = (): boolean => !this.#ended && !this.#compressing && this.#ahead === undefined
+    const take = (): SectionPlan | undefined => this.#sections.takeInPlace()
+    await attachWorker(worker, engine, usable, (jobs) => {
+      this.#ahead = new SectionsAhead(engine, jobs, checksum, take)
+    })
+  }
+
   poll(): number {
     if (!this.#spans.empty || this.#stage === 'header') return READABLE
+    if (this.#waiting) {
+      if (!this.#awaitsAhead) void this.#awaitAhead()
+      return 0
+    }
     // The permanent end is readable too: a read answers 0 at once.
     if (!this.#running) return this.#outOfFrames ? 0 : READABLE
     if (this.#outOfFrames) return 0
@@ -212,6 +233,7 @@ export class CheckedSource implements SaveEnd {
     this.#sweep.stop()
     this.#spans.drop()
     this.#freeze(false)
+    this.#options.onRelease(this.#ahead?.end())
     for (const region of this.#options.regions) region.onDirty = undefined
     if (!this.#spans.leased) this.#free()
     else abandoned.register(this, this.#memory, this)
@@ -234,9 +256,28 @@ export class CheckedSource implements SaveEnd {
         if (!must) return false
         throw new VfioError('EAGAIN', 'Cannot read migration data: all frames are leased out, release one')
       }
+      if (this.#waiting) {
+        if (!must) return false
+        throw new VfioError(
+          'EAGAIN',
+          'Cannot read migration data: its checksum is under way, wait for POLLIN',
+        )
+      }
       if (!this.#produce()) return false
     }
     return true
+  }
+
+  /** Whether the next section's checksum is under way on a worker. */
+  get #waiting(): boolean {
+    return !this.#running && this.#stage === 'pages' && (this.#ahead?.waiting ?? false)
+  }
+
+  async #awaitAhead(): Promise<void> {
+    this.#awaitsAhead = true
+    await this.#ahead?.ready()
+    this.#awaitsAhead = false
+    this.#wake()
   }
 
   /** Appends the next section to the queue; false when there is nothing to send now. */
@@ -250,6 +291,13 @@ export class CheckedSource implements SaveEnd {
       return true
     }
     if (this.#stage === 'pages') {
+      const prepared = this.#ahead?.next()
+      if (prepared !== undefined) {
+        const { plan, checksum } = prepared
+        this.#spans.push(this.#writer.section(plan, checksum))
+        this.#spans.push(this.#engine.bytes.subarray(plan.payload, plan.payload + plan.payloadBytes))
+        return true
+      }
       if (this.#cursor.fill()) {
         this.#resending = !this.#cursor.initial
         this.#pages()

@@ -42,6 +42,8 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   #registers: DeviceRegions | undefined
   #source: CheckedSource | undefined
   #sink: CheckedSink | undefined
+  /** Settles when no worker reads for a saving session that has ended. */
+  #letGo: Promise<void> | undefined
   /** Whether `resume` was called and `quiesce` was not. */
   #running = false
   /** Whether `quiesceP2p` was called and `resumeP2p` was not. */
@@ -102,6 +104,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   async close(): Promise<void> {
     try {
       await this.#sink?.released
+      await this.#letGo
       await this.#halt(new ArcOptions())
     } finally {
       this.#free()
@@ -220,6 +223,9 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
       regions: this.#regions,
       stateBytes: this.#program.packedBytes,
       running,
+      onRelease: (released) => {
+        this.#letGo = released
+      },
     })
     return this.#source
   }

@@ -66,6 +66,18 @@ export class PageSections {
     return cursor.countUpTo(LONG_RUN_PAGES - 1) > 1
   }
 
+  /** Takes the next section of pages in place; undefined when something else comes next. */
+  takeInPlace(): SectionPlan | undefined {
+    const cursor = this.#cursor
+    if (!cursor.fill()) return undefined
+    // Its checksum will be another thread's, so nothing else brings the pages into this one's cache.
+    if (!cursor.scanned) cursor.scan()
+    if (cursor.zero || this.scattered) return undefined
+    const plan = this.#pages()
+    cursor.take(this.#frontPages)
+    return plan
+  }
+
   /** The next section, its pages where they lie. There must be a run at the cursor's front. */
   next(): { header: Uint8Array; payload: Uint8Array } {
     const { bytes } = this.#engine

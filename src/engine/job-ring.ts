@@ -38,8 +38,8 @@ export interface RingJob extends ChecksumJob {
   readonly engine: number
 }
 
-/** Rounds of looking for a job before the worker goes to sleep: about what waking it would take. */
-const SPINS = 2000
+/** Looks at the count before the worker goes to sleep: about what waking it would take, some 10 us. */
+const SPINS = 4000
 
 /** One thread's view of the ring. */
 export class JobRing {
@@ -93,6 +93,8 @@ export class JobRing {
       const from = this.#search[lane] as number
       for (let n = 0; n < LANE_SLOTS; n++) {
         const slot = lane * LANE_SLOTS + ((from + n) % LANE_SLOTS)
+        // A look first: the exchange would take the cache line away from the other thread.
+        if (this.state(slot) !== SlotState.POSTED) continue
         if (!this.#turn(slot, SlotState.POSTED, SlotState.TAKEN)) continue
         this.#search[lane] = (slot + 1) % LANE_SLOTS
         return slot
@@ -103,12 +105,14 @@ export class JobRing {
 
   /** Takes the next job, asleep while there is none; -1 when the run is over. */
   takeInRun(run: number): number {
-    for (let spins = 0; ; spins++) {
+    for (;;) {
       const posted = Atomics.load(this.#words, POSTED_COUNT)
       if (this.run !== run) return -1
       const slot = this.take()
       if (slot >= 0) return slot
-      if (spins >= SPINS) Atomics.wait(this.#words, POSTED_COUNT, posted)
+      let spins = 0
+      while (spins < SPINS && Atomics.load(this.#words, POSTED_COUNT) === posted) spins++
+      if (spins === SPINS) Atomics.wait(this.#words, POSTED_COUNT, posted)
     }
   }
 

@@ -19,6 +19,8 @@ import {
 import {
   encodeSection,
   END_PAYLOAD_BYTES,
+  PAYLOAD_CHECKSUM_OFFSET,
+  SECTION_CHECKSUM_OFFSET,
   SECTION_HEADER_BYTES,
   SECTION_MANDATORY,
   setSafeUint64,
@@ -87,13 +89,17 @@ export class StreamWriter {
     return this.#copy(at, HEADER_BYTES)
   }
 
-  /** The 40 bytes that go before the payload; checksums the payload where it lies. */
-  section(plan: SectionPlan): Uint8Array {
+  /**
+   * The 40 bytes that go before the payload; checksums the payload where it lies, unless the 8 bytes of its
+   * checksum stand at `checksum` already.
+   */
+  section(plan: SectionPlan, checksum?: number): Uint8Array {
     const at = this.#scratch + SECTION_AT
     const digest = this.#scratch + DIGEST_AT
     this.#engine.bytes.copyWithin(this.#scratch + DIGEST_BEFORE_AT, digest, digest + CHECKSUM_BYTES)
     this.#encode(plan)
-    this.#seal(plan, at, 0)
+    if (checksum === undefined) this.#seal(plan, at, 0)
+    else this.#sealWith(plan, at, checksum)
     return this.#copy(at, SECTION_HEADER_BYTES)
   }
 
@@ -178,6 +184,20 @@ export class StreamWriter {
     this.#engine.kernels.sectionSeal(this.#kind, header, payload, payloadBytes, copyTo, digest)
     this.#sequence++
     if (digest !== 0) this.#payloadBytes += payloadBytes
+  }
+
+  /** Seals a section whose payload's checksum is known. */
+  #sealWith({ payloadBytes }: SectionPlan, header: number, checksum: number): void {
+    const { bytes } = this.#engine
+    const kind = this.#header.checksum
+    const own = header + SECTION_CHECKSUM_OFFSET
+    const digest = this.#scratch + DIGEST_AT
+    bytes.copyWithin(header + PAYLOAD_CHECKSUM_OFFSET, checksum, checksum + CHECKSUM_BYTES)
+    storeChecksum(this.#engine, kind, header, SECTION_CHECKSUM_OFFSET, own)
+    bytes.copyWithin(digest + CHECKSUM_BYTES, own, own + CHECKSUM_BYTES)
+    storeChecksum(this.#engine, kind, digest, 2 * CHECKSUM_BYTES, digest)
+    this.#sequence++
+    this.#payloadBytes += payloadBytes
   }
 
   #copy(at: number, byteLength: number): Uint8Array {

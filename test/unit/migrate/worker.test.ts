@@ -4,11 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { VfioDevice } from '../../../src/device/vfio-device.ts'
 import { type BulkDriver, createBulk } from '../../../src/devices/index.ts'
 import { createEngine, type Engine, EngineWorker } from '../../../src/engine/index.ts'
-import type { VfioError } from '../../../src/errors.ts'
+import { VfioError } from '../../../src/errors.ts'
 import { restore } from '../../../src/migrate/restore.ts'
 import { save } from '../../../src/migrate/save.ts'
+import type { DataSession } from '../../../src/session/data-session.ts'
 import type { ByteSource } from '../../../src/transport/byte-stream.ts'
 import { memoryPair } from '../../../src/transport/index.ts'
+import { POLLIN } from '../../../src/uapi/poll.ts'
 import { DeviceState } from '../../../src/uapi/state.ts'
 import { createTestWorker, WORKER_SCRIPT } from '../../support/engine-worker.ts'
 import { failureOf } from '../../support/pending.ts'
@@ -22,7 +24,7 @@ const { RUNNING, STOP } = DeviceState
 interface Bulk {
   readonly device: VfioDevice
   readonly driver: BulkDriver
-  content(): Uint8Array
+  readonly content: () => Uint8Array
 }
 
 async function openBulk(memoryBytes: number, engine: Engine, fill = 0): Promise<Bulk> {
@@ -254,16 +256,68 @@ describe('a worker that', () => {
     },
   )
 
-  it('was closed before is EBADF, and the device is reset', async () => {
+  it('dies with a checksum of a save is EIO, and the device runs on', async () => {
+    const { dying, holds, end } = await holdingWorker()
+    const engine = await createEngine({ memoryBytes: 30 * MIB, shared: true })
+    const { device, content } = await openBulk(memoryBytes, engine, 0x5a)
+    const before = content()
+    const saved = failureOf(() => save(device, new RecordingSink(), { worker: dying }))
+    await holds
+    await end()
+    expect((await saved).code).toBe('EIO')
+    expect(await device.state()).toBe(RUNNING)
+    expect(Buffer.compare(content(), before)).toBe(0)
+    await device.close()
+    expect(engine.allocatedBytes).toBe(0)
+  })
+
+  it('is attached in PRE_COPY helps in STOP_COPY: EAGAIN while a checksum is under way, then all bytes', async () => {
+    const engine = await createEngine({ memoryBytes: 60 * MIB, shared: true })
+    const source = await openBulk(memoryBytes, engine, 0x5a)
+    const session = (await source.device.setState(DeviceState.PRE_COPY)) as DataSession
+    await session.attachWorker(worker)
+    const stream = new RecordingSink()
+    const buffer = new Uint8Array(400_000)
+    const drain = async (): Promise<void> => {
+      for (;;) {
+        try {
+          const byteLength = session.read(buffer)
+          if (byteLength === 0) return
+          await stream.write([buffer.subarray(0, byteLength)])
+        } catch (error) {
+          if (VfioError.is(error, 'ENOMSG')) return
+          if (!VfioError.is(error, 'EAGAIN')) throw error
+          await session.ready(POLLIN)
+        }
+      }
+    }
+    await drain()
+    source.driver.memory.write(3 * MIB, new Uint8Array(2 * MIB).fill(0x77))
+    await source.device.setState(DeviceState.STOP_COPY)
+    const left = await source.device.stopCopyLength()
+    const sent = stream.bytes.length
+    await drain()
+    expect(stream.bytes.length - sent).toBe(left)
+    await source.device.setState(STOP)
+    const target = await openBulk(memoryBytes, engine)
+    await restore(target.device, new RecordingSource(stream.bytes), { worker })
+    expect(Buffer.compare(target.content(), source.content())).toBe(0)
+    await source.device.close()
+    await target.device.close()
+    expect(engine.allocatedBytes).toBe(0)
+  })
+
+  it('was closed before is EBADF, and the device goes on', async () => {
     const closed = await createTestWorker()
     await closed.close()
     const engine = await createEngine({ memoryBytes: 8 * MIB, shared: true })
     const bulk = await openBulk(100_000, engine)
     const content = bulk.content()
-    const failure = await failureOf(() =>
+    const saved = await failureOf(() => save(bulk.device, new RecordingSink(), { worker: closed }))
+    const restored = await failureOf(() =>
       restore(bulk.device, new RecordingSource(new Uint8Array(0)), { worker: closed }),
     )
-    expect(failure.code).toBe('EBADF')
+    expect([saved.code, restored.code]).toEqual(['EBADF', 'EBADF'])
     expect(await bulk.device.state()).toBe(RUNNING)
     expect(Buffer.compare(bulk.content(), content)).toBe(0)
   })
