@@ -1,5 +1,5 @@
 /**
- * Runs of pages as LZ4 blocks, for links slower than the compression (about 1.5 GB/s).
+ * Runs of pages as LZ4 blocks, for links slower than the compression (about 0.4 GB/s).
  *
  * @module
  */

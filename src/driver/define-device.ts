@@ -45,7 +45,7 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
   readonly checksum?: ChecksumKind
   /**
    * 'lz4' sends memory pages as LZ4 blocks where that saves at least an eighth, default 'none': it pays on
-   * links below about 1.5 GB/s. Any device of the type loads either. All frames leased out is then EAGAIN
+   * links below about 0.4 GB/s. Any device of the type loads either. All frames leased out is then EAGAIN
    * in STOP_COPY too, and `stopCopyLength` an upper bound.
    */
   readonly compression?: Compression

@@ -31,7 +31,7 @@ export interface BulkOptions {
    * hosts that write through the memory without telling it.
    */
   readonly tracking?: Tracking
-  /** 'lz4' compresses the memory in the stream, for links below about 1.5 GB/s; default 'none'. */
+  /** 'lz4' compresses the memory in the stream, for links below about 0.4 GB/s; default 'none'. */
   readonly compression?: Compression
   /** Default: a small shared engine, or one of its own for more than 8 MiB. */
   readonly engine?: Engine
