@@ -1,7 +1,7 @@
 /** The README's examples, run as a reader would: pasted into a file of this package and started. */
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -16,7 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 async function run(index: number): Promise<string> {
   const file = join(folder, `example-${index}.mjs`)
   writeFileSync(file, examples[index] as string)
-  const { stdout } = await promisify(execFile)(process.execPath, [file])
+  const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: folder })
   return stdout
 }
 
@@ -29,19 +29,24 @@ describe('README examples', () => {
     expect(await run(1)).toBe('')
   })
 
+  it('saves to a file and restores with a worker', async () => {
+    expect(await run(2)).toMatch(/^671\d{5} bytes moved\n$/)
+    expect(statSync(join(folder, 'bulk.stopcopy')).size).toBeGreaterThan(2 ** 26)
+  })
+
   it('defines a UART in under 60 lines whose FIFO survives the move', async () => {
-    expect((examples[2] as string).split('\n').length).toBeLessThan(60)
-    expect(await run(2)).toBe('h\ne\nl\nl\no\n')
+    expect((examples[3] as string).split('\n').length).toBeLessThan(60)
+    expect(await run(3)).toBe('h\ne\nl\nl\no\n')
   })
 
   it('runs the conformance suite on a device', async () => {
-    const lines = (await run(3)).trimEnd().split('\n')
+    const lines = (await run(4)).trimEnd().split('\n')
     expect(lines.length).toBeGreaterThan(50)
     expect(lines.filter((line) => !line.startsWith('ok '))).toEqual([])
   })
 
-  it('has no fifth example that nothing runs', () => {
-    expect(examples).toHaveLength(4)
+  it('has no sixth example that nothing runs', () => {
+    expect(examples).toHaveLength(5)
   })
 
   it('compiles as strict TypeScript in a project without the DOM', async () => {
