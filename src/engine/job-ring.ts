@@ -6,6 +6,8 @@
  * word 0      run: a number that changes when the worker must look at its messages
  * word 1      posted: counts up with every job, the worker waits for it
  * word 2      settled: counts up with every end of a job, the posting thread waits for it
+ * word 3      1 while the worker sleeps: waking nobody costs as much as a small job
+ * word 4      how many wait for the end of a job
  * word 16...  lane 0 (urgent jobs), then lane 1, each 16 slots of 16 words (a cache line):
  *             state, engine, kind, src, bytes, copyTo, out
  * ```
@@ -28,6 +30,8 @@ export const RING_BYTES: number = 4 * (HEADER_WORDS + LANES * LANE_SLOTS * SLOT_
 const RUN = 0
 const POSTED_COUNT = 1
 const SETTLED_COUNT = 2
+const ASLEEP = 3
+const WAITING = 4
 
 /** What a slot is. */
 export const SlotState = { FREE: 0, POSTED: 1, TAKEN: 2, DONE: 3, FAILED: 4 } as const
@@ -38,8 +42,8 @@ export interface RingJob extends ChecksumJob {
   readonly engine: number
 }
 
-/** Looks at the count before the worker goes to sleep: about what waking it would take, some 10 us. */
-const SPINS = 4000
+/** Looks at the count before the worker goes to sleep: some 50 us, the time of one long job. */
+const SPINS = 20_000
 
 /** One thread's view of the ring. */
 export class JobRing {
@@ -81,10 +85,17 @@ export class JobRing {
     const slot = this.nextSlot(job.urgent === true)
     this.#next[lane] = (slot + 1) % LANE_SLOTS
     const kind = job.kind === 'xxh3' ? 0 : 1
-    this.#words.set([job.engine, kind, job.src, job.byteLength, job.copyTo, job.out], at(slot) + 1)
-    Atomics.store(this.#words, at(slot), SlotState.POSTED)
-    Atomics.add(this.#words, POSTED_COUNT, 1)
-    Atomics.notify(this.#words, POSTED_COUNT, 1)
+    const words = this.#words
+    const word = at(slot)
+    words[word + 1] = job.engine
+    words[word + 2] = kind
+    words[word + 3] = job.src
+    words[word + 4] = job.byteLength
+    words[word + 5] = job.copyTo
+    words[word + 6] = job.out
+    Atomics.store(words, word, SlotState.POSTED)
+    Atomics.add(words, POSTED_COUNT, 1)
+    if (Atomics.load(words, ASLEEP) === 1) Atomics.notify(words, POSTED_COUNT)
   }
 
   /** Takes the oldest posted job, urgent ones first; its slot, or -1 when there is none. */
@@ -112,20 +123,27 @@ export class JobRing {
       if (slot >= 0) return slot
       let spins = 0
       while (spins < SPINS && Atomics.load(this.#words, POSTED_COUNT) === posted) spins++
-      if (spins === SPINS) Atomics.wait(this.#words, POSTED_COUNT, posted)
+      if (spins === SPINS) this.#sleep(posted)
     }
+  }
+
+  /** Until the count is another; who posts after the flag was set sees it, who posted before changed the count. */
+  #sleep(posted: number): void {
+    Atomics.store(this.#words, ASLEEP, 1)
+    Atomics.wait(this.#words, POSTED_COUNT, posted)
+    Atomics.store(this.#words, ASLEEP, 0)
   }
 
   /** The job of a taken slot. */
   job(slot: number): RingJob {
-    const [engine, kind, src, byteLength, copyTo, out] = this.#words.subarray(at(slot) + 1, at(slot) + 7)
+    const word = (index: number): number => (this.#words[at(slot) + index] as number) >>> 0
     return {
-      engine: engine as number,
-      kind: kind === 0 ? 'xxh3' : 'crc32c',
-      src: (src as number) >>> 0,
-      byteLength: (byteLength as number) >>> 0,
-      copyTo: (copyTo as number) >>> 0,
-      out: (out as number) >>> 0,
+      engine: word(1),
+      kind: word(2) === 0 ? 'xxh3' : 'crc32c',
+      src: word(3),
+      byteLength: word(4),
+      copyTo: word(5),
+      out: word(6),
     }
   }
 
@@ -153,13 +171,14 @@ export class JobRing {
   /** Wakes who waits for the end of a job. */
   wake(): void {
     Atomics.add(this.#words, SETTLED_COUNT, 1)
-    Atomics.notify(this.#words, SETTLED_COUNT)
+    if (Atomics.load(this.#words, WAITING) > 0) Atomics.notify(this.#words, SETTLED_COUNT)
   }
 
-  /** Resolves when more than `count` jobs have ended; undefined where the host cannot wait so. */
-  changed(count: number): Promise<unknown> | undefined {
-    const waiting = (Atomics as AsyncAtomics).waitAsync?.(this.#words, SETTLED_COUNT, count)
-    return waiting === undefined ? undefined : Promise.resolve(waiting.value)
+  /** Resolves when more than `count` jobs have ended; only where {@link canWaitAsync}. */
+  async changed(count: number): Promise<void> {
+    Atomics.add(this.#words, WAITING, 1)
+    await (Atomics as AsyncAtomics).waitAsync?.(this.#words, SETTLED_COUNT, count).value
+    Atomics.sub(this.#words, WAITING, 1)
   }
 
   #turn(slot: number, from: number, to: number): boolean {

@@ -7,7 +7,7 @@
 import { VfioError } from '../errors.ts'
 import type { Engine } from './engine.ts'
 import { type ChecksumJob, type EngineJobs, type PostedJob, runJob } from './job.ts'
-import { JobRing, SlotState } from './job-ring.ts'
+import { canWaitAsync, JobRing, SlotState } from './job-ring.ts'
 import { keepAlive } from './keep-alive.ts'
 
 /** What the posting thread needs of one of the worker's engines. */
@@ -22,6 +22,7 @@ export class RingOwner {
   readonly #engines = new Map<number, AttachedEngine>()
   /** The job of each slot that is not known to have ended. */
   readonly #jobs: (RingJobHandle | undefined)[] = []
+  readonly #waitsAsync: boolean = canWaitAsync()
   #gone: VfioError | undefined
   /** Who waits for the next ping, where the host cannot wait for the ring itself. */
   #pinged: (() => void)[] = []
@@ -73,18 +74,18 @@ export class RingOwner {
   }
 
   async #settle(job: PostedJob): Promise<void> {
-    if (job.settled) return
-    const release = keepAlive()
-    try {
-      while (!job.settled) {
-        const count = this.#ring.settledCount
-        if (job.settled) return
-        if (this.#help()) await Promise.resolve()
-        else await (this.#ring.changed(count) ?? this.#nextPing())
-      }
-    } finally {
-      release()
+    while (!job.settled) {
+      const count = this.#ring.settledCount
+      if (job.settled) return
+      if (this.#help()) await Promise.resolve()
+      else await this.#nextEnd(count)
     }
+  }
+
+  async #nextEnd(count: number): Promise<void> {
+    const release = keepAlive()
+    await (this.#waitsAsync ? this.#ring.changed(count) : this.#nextPing())
+    release()
   }
 
   #help(): boolean {

@@ -167,7 +167,7 @@ export class StreamReader {
     const window = this.window(src.length)
     const { length } = window
     const source = this.#sourceOf(src, window)
-    if (source === undefined) window.set(src.subarray(0, length))
+    if (source === undefined) fill(window, src)
     this.#commit(length, source)
     return length
   }
@@ -364,6 +364,12 @@ export class StreamReader {
 
 function nameOf(section: SectionHeader): string {
   return `section ${section.sequence} (${tagName(section.tag)})`
+}
+
+/** A header is 40 bytes, and `set` takes microseconds to begin on shared memory. */
+function fill(window: Uint8Array, src: Uint8Array): void {
+  if (window.length > HEADER_BYTES) window.set(src.subarray(0, window.length))
+  else for (let i = 0; i < window.length; i++) window[i] = src[i] as number
 }
 
 function mismatch(what: string): StreamFault {

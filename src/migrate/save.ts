@@ -32,7 +32,7 @@ import { startingState } from './starting-state.ts'
 export interface SaveOptions {
   /** Cancels the save until the sink is closed. */
   readonly signal?: AbortSignal | undefined
-  /** Called after each piece the sink took, at most 1 MiB; `totalBytes` is an estimate. */
+  /** Called after each piece the sink took, about 1 MiB at most; `totalBytes` is an estimate. */
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined
   /** The state after success: STOP (default), RUNNING, or RUNNING_P2P where the device has it. */
   readonly finalState?: DeviceState | undefined

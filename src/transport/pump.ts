@@ -16,8 +16,14 @@ import { LoopTurns } from './loop-turns.ts'
 import { OverlappedWrites } from './overlapped-writes.ts'
 import { settle } from './settle.ts'
 
-/** Most bytes of one write to a transport. */
-export const TRANSFER_BYTES: number = 1024 * 1024
+/** Leases are gathered for one write until they have so many bytes. */
+const WRITE_BYTES: number = 1024 * 1024
+
+/**
+ * Most bytes of one write to a transport. The room above {@link WRITE_BYTES} is for headers: a payload cut in
+ * two by the end of a write could not be copied and verified in one pass.
+ */
+export const TRANSFER_BYTES: number = WRITE_BYTES + 4096
 
 /** Most leases of one write: what one `writev` takes on Linux (IOV_MAX). */
 const TRANSFER_CHUNKS = 1024
@@ -84,7 +90,7 @@ export async function pumpToSink(
     for (let ended = false; !ended;) {
       await transfer.giveWay()
       let gathered = 0
-      while (gathered < TRANSFER_BYTES && leases.length < TRANSFER_CHUNKS) {
+      while (gathered < WRITE_BYTES && leases.length < TRANSFER_CHUNKS) {
         const mayWait = gathered === 0 && !writes.pending
         const opened = transfer.attempt(() => session.lease(TRANSFER_BYTES - gathered), !mayWait)
         const bytes = isPromise(opened) ? await opened : opened

@@ -29,6 +29,37 @@ describe('memoryPair', () => {
     expect([...rest.subarray(0, 4)]).toEqual([4, 5, 6, 7])
   })
 
+  it("leases the writer's own chunks, and settles its write when the last is released", async () => {
+    const [here, there] = memoryPair({ highWaterMark: 100 })
+    const waiting = there.lease!(10)
+    const chunk = Uint8Array.of(1, 2, 3)
+    const written = here.write([chunk, Uint8Array.of(4)])
+    const first = await waiting
+    expect(first.buffer).toBe(chunk.buffer)
+    expect([...first]).toEqual([1, 2, 3])
+    const second = there.lease!(10)
+    expect([...(second as Uint8Array)]).toEqual([4])
+    there.release!()
+    expect(await settled(written)).toBe(false)
+    there.release!()
+    await written
+    here.close()
+    expect(await there.lease!(10)).toHaveLength(0)
+    expect(() => there.release!()).toThrow(/no lease is out/)
+  })
+
+  it('leases at most what was asked for, and the rest after it', async () => {
+    const [here, there] = memoryPair({ highWaterMark: 0 })
+    const written = here.write([Uint8Array.of(1, 2, 3)])
+    expect([...(await there.lease!(2))]).toEqual([1, 2])
+    const dst = new Uint8Array(5)
+    expect(await there.read(dst)).toBe(1)
+    expect(await settled(written)).toBe(false)
+    there.release!()
+    await written
+    expect(() => there.lease!(0)).toThrow(/Cannot lease 0 bytes/)
+  })
+
   it('lets chunks be reused once the write settled, and reads into a waiting read without a copy', async () => {
     const [here, there] = memoryPair()
     // A Buffer's own `slice` would not copy.

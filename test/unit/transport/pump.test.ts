@@ -234,8 +234,22 @@ describe('pumpToSink', () => {
         totalBytes: 3 * MIB,
       },
     )
-    expect(reports.map(({ bytes }) => bytes)).toEqual([MIB, 2 * MIB, 2.5 * MIB])
+    expect(reports.map(({ bytes }) => bytes)).toEqual([TRANSFER_BYTES, 2 * TRANSFER_BYTES, 2.5 * MIB])
     expect(reports.every(({ totalBytes, elapsedMs }) => totalBytes === 3 * MIB && elapsedMs >= 0)).toBe(true)
+  })
+
+  it('does not cut a piece in two that ends a little above 1 MiB', async () => {
+    const pieces = Array.from({ length: 5 }, () => [40, 256 * 1024]).flat()
+    const writes: number[][] = []
+    const session = {
+      lease: (maxBytes: number) => new Uint8Array(Math.min(maxBytes, pieces.shift() ?? 0)),
+      release: () => {},
+    }
+    await pumpToSink(
+      session,
+      sinkOf((chunks) => writes.push(chunks.map(({ length }) => length))),
+    )
+    expect(writes).toEqual([Array.from({ length: 4 }, () => [40, 256 * 1024]).flat(), [40, 256 * 1024]])
   })
 
   it('lets the event loop turn while session and sink are synchronous', async () => {
@@ -250,6 +264,82 @@ describe('pumpToSink', () => {
     await pumpToSink(session, busy)
     clearInterval(timer)
     expect(turns).toBeGreaterThan(8)
+  })
+})
+
+describe('pumpFromSource of a source that leases', () => {
+  /** A source of `lengths`, which notes how many leases are out at the most and which were released. */
+  function leasing(lengths: number[]) {
+    const source = {
+      out: 0,
+      mostOut: 0,
+      read: () => 0,
+      lease: () => {
+        const length = lengths.shift() ?? 0
+        if (length > 0) source.mostOut = Math.max(source.mostOut, ++source.out)
+        return new Uint8Array(length)
+      },
+      release: () => {
+        source.out--
+      },
+      cancel: () => {},
+    }
+    return source
+  }
+
+  it('releases each lease as soon as the session has read it, and all in the end', async () => {
+    const source = leasing([10, 20, 30])
+    const absorbed: number[] = []
+    const session = {
+      ...windowSession([]),
+      absorb: (src: Uint8Array) => {
+        absorbed.push(src.length)
+        return { byteLength: Math.min(src.length, 16) }
+      },
+    }
+    expect(await pumpFromSource(source, session)).toBe(60)
+    expect(absorbed).toEqual([10, 20, 4, 30, 14])
+    expect([source.mostOut, source.out]).toEqual([1, 0])
+  })
+
+  it('keeps a lease that is still read, goes on with the next, and waits for all at the end', async () => {
+    const source = leasing([10, 20, 30])
+    const ends: (() => void)[] = []
+    const session = {
+      ...windowSession([]),
+      absorb: (src: Uint8Array) => {
+        const reading = { settled: false, wait: () => done }
+        const done = new Promise<void>((resolve) => {
+          ends.push(() => {
+            reading.settled = true
+            resolve()
+          })
+        })
+        return { byteLength: src.length, reading }
+      },
+    }
+    const pumped = pumpFromSource(source, session)
+    await turn()
+    expect([ends.length, source.out]).toEqual([3, 3])
+    // The second alone frees nothing: leases go back oldest first.
+    ends[1]!()
+    ends[0]!()
+    await turn()
+    ends[2]!()
+    expect(await pumped).toBe(60)
+    expect(source.out).toBe(0)
+  })
+
+  it('releases what was leased when the session refuses it', async () => {
+    const source = leasing([10, 20])
+    const session = {
+      ...windowSession([]),
+      absorb: () => {
+        throw new VfioError('EBADMSG', 'Cannot write: no')
+      },
+    }
+    expect(await codeOf(() => pumpFromSource(source, session))).toBe('EBADMSG')
+    expect(source.out).toBe(0)
   })
 })
 
