@@ -58,8 +58,7 @@ export class LentBytes {
 
   /** Releases all leases, each when nobody reads it any more. */
   async releaseAll(): Promise<void> {
-    for (let reading = this.#unsettled; reading !== undefined; reading = this.#unsettled) await reading.wait()
-    this.release()
+    for (this.release(); this.#readings.length > 0; this.release()) await this.#unsettled?.wait()
   }
 
   get #unsettled(): BytesRead | undefined {

@@ -23,7 +23,7 @@ const WRITE_BYTES: number = 1024 * 1024
  * Most bytes of one write to a transport. The room above {@link WRITE_BYTES} is for headers: a payload cut in
  * two by the end of a write could not be copied and verified in one pass.
  */
-export const TRANSFER_BYTES: number = WRITE_BYTES + 4096
+const TRANSFER_BYTES: number = WRITE_BYTES + 4096
 
 /** Most leases of one write: what one `writev` takes on Linux (IOV_MAX). */
 const TRANSFER_CHUNKS = 1024

@@ -43,7 +43,7 @@ describe('memoryPair', () => {
     expect(await settled(written)).toBe(false)
     there.release!()
     await written
-    here.close()
+    await here.close()
     expect(await there.lease!(10)).toHaveLength(0)
     expect(() => there.release!()).toThrow(/no lease is out/)
   })
