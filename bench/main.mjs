@@ -98,6 +98,11 @@ function plotOf({ date, environment: at, groups: ran }) {
   )
 }
 
+/** The first of many. */
+function shortList(names) {
+  return names.length > 6 ? `${names.slice(0, 5).join('; ')}; ... (${names.length} cases)` : names.join('; ')
+}
+
 /** Groups by name, or with cases of that name; exits 2 with the names there are when one fits nothing. */
 async function chooseGroups(prefixes) {
   const all = []
@@ -105,7 +110,7 @@ async function chooseGroups(prefixes) {
   for (const prefix of prefixes) {
     if (all.some(({ name, names }) => wanted(name, [prefix]) || names.some((each) => wanted(each, [prefix]))))
       continue
-    const list = all.map(({ name, names }) => `  ${name}: ${names.join('; ')}`)
+    const list = all.map(({ name, names }) => `  ${name}: ${shortList(names)}`)
     console.error(`Cannot run "${prefix}": no group or case begins so, use one of\n${list.join('\n')}`)
     process.exit(2)
   }
