@@ -13,7 +13,7 @@ import { touchedBuffer } from '../data/touched.mjs'
 const WAYS = Object.keys(serialisers)
 const COPY = 'Buffer.copy of the packed bytes'
 
-export const rounds = { full: 5, quick: 2 }
+export const rounds = { full: 5, quick: 1 }
 export const names = [COPY, ...WAYS.map((way) => `${way}, save`), ...WAYS.map((way) => `${way}, restore`)]
 
 export async function open({ quick }) {

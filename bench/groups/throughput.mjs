@@ -28,15 +28,14 @@ const WAYS = [COPY, ...panels.flatMap(({ ways }) => ways)]
 export const rounds = { full: 7, quick: 1 }
 export const names = SIZES.flatMap((size) => WAYS.map((way) => `${way}, ${formatBytes(size)}`))
 
-export async function open({ quick }) {
+export async function open() {
   const { kernels, source, target, out, from, to } = await openKernelData(SIZES.at(-1))
   return {
     title: 'Throughput by size',
     notes: [
       'The kernels work on engine memory, the rivals on a JS Buffer; the plot is of these figures. Buffer.copy takes 4 KiB to 64 MiB from caches to DRAM, as the hashes do.',
     ],
-    // A quick look takes every other size.
-    cases: SIZES.filter((_, step) => !quick || step % 2 === 0).flatMap((size) => {
+    cases: SIZES.flatMap((size) => {
       const [buffer, into] = [from.subarray(0, size), to.subarray(0, size)]
       const loops = {
         [COPY]: () => buffer.copy(into),
