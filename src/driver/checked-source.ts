@@ -145,6 +145,7 @@ export class CheckedSource implements SaveEnd {
   /** The device has stopped: finds what it wrote without marking it, and lets nobody write any more. */
   async findUnmarked(): Promise<void> {
     this.#freeze(true)
+    this.#cursor.recheckZeroRuns()
     await this.#sweep.finish()
   }
 

@@ -161,6 +161,25 @@ export class PageCursor {
     if (whole && this.#region === this.#queueRegion) this.#extend(region)
   }
 
+  /**
+   * The device stopped: queued zero runs of a region with a record, whose pages are no longer all zero, become
+   * runs of content. A page that went back to what is on record is on no other list.
+   */
+  recheckZeroRuns(): void {
+    const { pointer, byteLength, record } = this.#regions[this.#queueRegion] ?? {}
+    if (pointer === undefined || byteLength === undefined || record === undefined) return
+    const found = this.#pointer + QUEUED_RUNS * 8
+    for (let at = 2 * this.#head; at < 2 * this.#tail; at += 2) {
+      const flagged = this.#queue[at + 1] as number
+      if ((flagged & ZERO_RUN_FLAG) === 0) continue
+      const first = this.#queue[at] as number
+      const count = (flagged & ~ZERO_RUN_FLAG) >>> 0
+      const { kernels } = this.#engine
+      const runs = kernels.zeroRuns(pointer, byteLength, PAGE_BYTES, first, count, found, 2)
+      if (runs > 1 || this.#found[1] !== flagged) this.#queue[at + 1] = count
+    }
+  }
+
   /** Region of the run at the front. */
   get region(): number {
     return this.#queueRegion

@@ -127,8 +127,9 @@ export class PageSections {
         const pages = this.#pagesFor(room, running)
         if (pages === 0) break
         const plan = this.#pages(pages)
-        used += compressed?.sectionTo(out, plan, running) ?? this.#writer.sectionTo(out, plan)
+        // Before the copy, as with the dirty bit: what another thread writes in between differs from the record.
         if (running) this.#regions[region]?.record?.remember(first, pages)
+        used += compressed?.sectionTo(out, plan, running) ?? this.#writer.sectionTo(out, plan)
         cursor.take(pages)
       }
     }
@@ -139,18 +140,23 @@ export class PageSections {
   #gather(runCount: number, out: number, outBytes: number, running: boolean): number {
     const { region, runs } = this.#cursor
     const { pointer: memory, byteLength: memoryBytes, record } = this.#regions[region] as MemoryRegion
+    if (running && record !== undefined) this.#remember(record, runCount, outBytes)
     const gathered = this.#writer.gather({ region, memory, memoryBytes, runs, runCount, out, outBytes })
-    if (running && record !== undefined) this.#remember(record, gathered)
     this.#cursor.drop(gathered)
     return gathered
   }
 
-  /** Puts the first `runCount` runs at the cursor's front on record. */
-  #remember(record: PageRecord, runCount: number): void {
+  /** Puts the runs at the cursor's front that fit `outBytes` on record, before they are copied. */
+  #remember(record: PageRecord, runCount: number, outBytes: number): void {
     const { buffer, byteOffset } = this.#engine.bytes
     const runs = new Uint32Array(buffer, byteOffset + this.#cursor.runs, 2 * runCount)
-    for (let run = 0; run < runCount; run++)
-      record.remember(runs[2 * run] as number, runs[2 * run + 1] as number)
+    let room = outBytes
+    for (let run = 0; run < runCount && room > 0; run++) {
+      const pages = runs[2 * run + 1] as number
+      // One more than fit may be remembered: it stays queued, and is when it goes.
+      record.remember(runs[2 * run] as number, pages)
+      room -= SECTION_HEADER_BYTES + pages * PAGE_BYTES
+    }
   }
 
   /** Takes the zero run at the cursor's front. */

@@ -290,3 +290,26 @@ describe.each(['marked', ...FOUND] as const)('writes at any moment of PRE_COPY, 
     )
   })
 })
+
+it.each(FOUND)(
+  '%s: a page queued as zero that went back to what was sent before is sent again',
+  async (tracking) => {
+    const source = await open(tracking, 400 * PAGE)
+    for (let page = 0; page < 400; page++) source.bytes.fill(1 + (page % 200), page * PAGE, (page + 1) * PAGE)
+    const session = (await source.device.setState(PRE_COPY)) as DataSession
+    const chunks = [drain(session)]
+    const { m } = source.driver.memory
+    // More than a frame before it, so that it waits in the queue.
+    for (let page = 0; page < 200; page++) m.bytes.fill(77, page * PAGE, (page + 1) * PAGE)
+    const before = m.bytes.slice(200 * PAGE, 201 * PAGE)
+    m.bytes.fill(0, 200 * PAGE, 201 * PAGE)
+    m.mark(0, 201 * PAGE)
+    const first = new Uint8Array(100)
+    session.read(first)
+    chunks.push(first)
+    m.bytes.set(before, 200 * PAGE)
+    await source.device.setState(STOP_COPY)
+    chunks.push(drain(session))
+    await expectRestored(source, concat(chunks))
+  },
+)
