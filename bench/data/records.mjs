@@ -16,33 +16,35 @@ export const RECORD_BYTES = 256
 export const STRIDE = 512
 const DESCRIPTORS = 8
 
-/** The schema of `count` records: registers, counters, a table, a MAC address, a ring of descriptors. */
+/** A record: registers, counters, a table, a MAC address, a ring of descriptors. */
+export const RECORD_FIELDS = {
+  id: u16(),
+  mode: u8({ max: 3 }),
+  linkUp: bool(),
+  mac: blob(6),
+  control: u32(),
+  interruptMask: u32({ max: 0xffff }),
+  interruptStatus: u32(),
+  vlan: u32(),
+  rxPackets: u64(),
+  txPackets: u64(),
+  rxBytes: u64(),
+  txBytes: u64(),
+  moderation: u16({ min: 0, max: 1000 }),
+  registers: array(u32(), 16),
+  table: array(u16({ max: 0x0fff }), 16),
+  head: u16({ max: DESCRIPTORS - 1 }),
+  ring: repeated(DESCRIPTORS, { address: u64(), length: u16(), flags: u8({ max: 15 }) }),
+  tail: u16({ max: DESCRIPTORS - 1 }),
+  budget: u32(),
+  weight: u8({ default: 1, min: 1, max: 64 }),
+  duplex: u8({ oneOf: [0, 1, 4] }),
+  checksum: u16(),
+}
+
+/** The schema of `count` records. */
 export function recordSchema(count) {
-  const fields = {
-    id: u16(),
-    mode: u8({ max: 3 }),
-    linkUp: bool(),
-    mac: blob(6),
-    control: u32(),
-    interruptMask: u32({ max: 0xffff }),
-    interruptStatus: u32(),
-    vlan: u32(),
-    rxPackets: u64(),
-    txPackets: u64(),
-    rxBytes: u64(),
-    txBytes: u64(),
-    moderation: u16({ min: 0, max: 1000 }),
-    registers: array(u32(), 16),
-    table: array(u16({ max: 0x0fff }), 16),
-    head: u16({ max: DESCRIPTORS - 1 }),
-    ring: repeated(DESCRIPTORS, { address: u64(), length: u16(), flags: u8({ max: 15 }) }),
-    tail: u16({ max: DESCRIPTORS - 1 }),
-    budget: u32(),
-    weight: u8({ default: 1, min: 1, max: 64 }),
-    duplex: u8({ oneOf: [0, 1, 4] }),
-    checksum: u16(),
-  }
-  return { queues: repeated(count, fields, { stride: STRIDE }) }
+  return { queues: repeated(count, RECORD_FIELDS, { stride: STRIDE }) }
 }
 
 /** `count` records with values that the schema allows. */

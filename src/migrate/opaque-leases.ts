@@ -18,6 +18,9 @@ export class OpaqueLeases implements LeaseSession {
   #session: MigrationSession | undefined
   #leasesOut = 0
   #isOver = false
+  /** A read of the session into the frame that is under way. */
+  #filling: Promise<void> | undefined
+  #disposed = false
 
   private constructor(writer: OpaqueWriter) {
     this.#writer = writer
@@ -55,7 +58,14 @@ export class OpaqueLeases implements LeaseSession {
 
   /** @throws {@link VfioError} EAGAIN while the frame is out; else as the session's `read` */
   async lease(maxBytes: number): Promise<Uint8Array> {
-    if (this.#queue.length === 0 && !this.#isOver) await this.#fill()
+    if (this.#queue.length === 0 && !this.#isOver) {
+      this.#filling = this.#fill()
+      try {
+        await this.#filling
+      } finally {
+        this.#filling = undefined
+      }
+    }
     const next = this.#queue[0]
     if (next === undefined) return new Uint8Array(0)
     const bytes = next.subarray(0, maxBytes)
@@ -73,9 +83,12 @@ export class OpaqueLeases implements LeaseSession {
     return (this.#session as MigrationSession).ready(events, options)
   }
 
-  /** Gives the frame back. */
+  /** Gives the frame back, once the session reads nothing into it any more. */
   dispose(): void {
-    this.#writer.dispose()
+    this.#disposed = true
+    const free = (): void => this.#writer.dispose()
+    if (this.#filling === undefined) free()
+    else void this.#filling.then(free, free)
   }
 
   async #fill(): Promise<void> {
@@ -86,6 +99,7 @@ export class OpaqueLeases implements LeaseSession {
     while (filled < frame.length && !this.#isOver) {
       try {
         const byteLength = await session.read(frame.subarray(filled))
+        if (this.#disposed) return
         filled += byteLength
         this.#isOver = byteLength === 0
       } catch (error) {

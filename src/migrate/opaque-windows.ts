@@ -29,6 +29,9 @@ export class OpaqueWindows implements WindowSession, StreamHandler {
   #bytes: Uint8Array = new Uint8Array(0)
   /** A verified payload the driver has not got yet; stays where it is until the next one begins. */
   #verified: Uint8Array | undefined
+  /** A write of a payload to the driver that is under way. */
+  #writing: Promise<void> | undefined
+  #disposed = false
 
   private constructor(identity: DeviceIdentity) {
     this.#identity = identity
@@ -63,7 +66,8 @@ export class OpaqueWindows implements WindowSession, StreamHandler {
     if (this.#verified === undefined) return undefined
     const verified = this.#verified
     this.#verified = undefined
-    return this.#write(verified)
+    this.#writing = this.#write(verified)
+    return this.#writing
   }
 
   /** @throws {@link VfioError} EINVAL when the stream is incomplete */
@@ -71,9 +75,12 @@ export class OpaqueWindows implements WindowSession, StreamHandler {
     this.#open.finish()
   }
 
-  /** Gives the memory back. */
+  /** Gives the memory back, once the driver reads nothing from it any more. */
   dispose(): void {
-    this.#open.dispose()
+    this.#disposed = true
+    const free = (): void => this.#open.dispose()
+    if (this.#writing === undefined) free()
+    else void this.#writing.then(free, free)
   }
 
   header(header: StreamHeader): void {
@@ -119,8 +126,16 @@ export class OpaqueWindows implements WindowSession, StreamHandler {
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#writeAll(bytes)
+    } finally {
+      this.#writing = undefined
+    }
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
     const session = this.#session as MigrationSession
-    for (let at = 0; at < bytes.length;) {
+    for (let at = 0; at < bytes.length && !this.#disposed;) {
       try {
         at += await session.write(bytes.subarray(at))
       } catch (error) {

@@ -41,10 +41,17 @@ export class OverlappedWrites {
     return writing
   }
 
-  /** Releases `count` leases that were gathered and will not be written, after those that are being. */
-  releaseUnwritten(count: number): void {
-    if (count === 0) return
-    const release = (): Promise<void> => settle(() => this.#releaseOldest(count))
+  /**
+   * Releases `count` leases that were gathered and will not be written, and the one that was `asked` for when it
+   * comes: after those that are being written, which are older.
+   */
+  releaseUnwritten(count: number, asked?: Promise<Uint8Array>): void {
+    if (count === 0 && asked === undefined) return
+    const release = (): Promise<void> =>
+      settle(async () => {
+        await this.#releaseOldest(count)
+        if (asked !== undefined && (await asked).length > 0) await this.#releaseOldest(1)
+      })
     void this.#last.then(release, release)
   }
 

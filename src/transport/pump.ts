@@ -86,14 +86,22 @@ export async function pumpToSink(
   const transfer = new Transfer('transfer from the device', session, POLLIN, options)
   const writes = new OverlappedWrites(session, sink)
   let leases: Uint8Array[] = []
+  /** A lease that was asked for: an interruption does not wait for it. */
+  let asked: Promise<Uint8Array> | undefined
   try {
     for (let ended = false; !ended;) {
       await transfer.giveWay()
       let gathered = 0
+      const lease = (): Awaitable<Uint8Array> => {
+        const bytes = session.lease(TRANSFER_BYTES - gathered)
+        if (isPromise(bytes)) asked = bytes
+        return bytes
+      }
       while (gathered < WRITE_BYTES && leases.length < TRANSFER_CHUNKS) {
         const mayWait = gathered === 0 && !writes.pending
-        const opened = transfer.attempt(() => session.lease(TRANSFER_BYTES - gathered), !mayWait)
+        const opened = transfer.attempt(lease, !mayWait)
         const bytes = isPromise(opened) ? await opened : opened
+        asked = undefined
         if (bytes === undefined) break
         if (bytes.length === 0) {
           ended = true
@@ -113,7 +121,7 @@ export async function pumpToSink(
     if (last !== undefined) transfer.advance(await transfer.wait(last))
     return transfer.bytes
   } finally {
-    writes.releaseUnwritten(leases.length)
+    writes.releaseUnwritten(leases.length, asked)
     transfer.dispose()
   }
 }

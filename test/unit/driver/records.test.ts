@@ -17,16 +17,16 @@ import {
 import { loadProgram } from '../../../src/driver/layout-program.ts'
 import { compileLayout, packedBytes } from '../../../src/driver/layout.ts'
 import { createEngine } from '../../../src/engine/index.ts'
-import { hex } from '../../support/hex.ts'
 import {
-  handRecord,
-  packByHand,
+  createRecords,
+  readRecord,
+  RECORD_BYTES,
   RECORD_FIELDS,
-  RECORD_PACKED_BYTES,
-  RECORD_STRIDE,
   recordSchema,
-  unpackByHand,
-} from '../../support/record-state.ts'
+  STRIDE,
+  writeRecord,
+} from '../../../bench/data/records.mjs'
+import { hex } from '../../support/hex.ts'
 import { refusal, restoreOpen, save, saveOpen, stateOf, testEngine, withState } from './session-io.ts'
 
 const small = (state: Schema) => defineDevice({ type: 'records', version: 1, engine: testEngine, state })
@@ -47,14 +47,14 @@ describe('100,000 records of 256 bytes', () => {
     odd.table[15] = 0xfff
     odd.ring[7]!.flags = 9
     const stream = await saveOpen(device)
-    expect(source.engine.memoryBytes, 'an engine of its own').toBeGreaterThan(COUNT * RECORD_STRIDE)
+    expect(source.engine.memoryBytes, 'an engine of its own').toBeGreaterThan(COUNT * STRIDE)
     await device.close()
 
     const packed = stateOf(stream)
-    expect(packed.length).toBe(COUNT * RECORD_PACKED_BYTES)
+    expect(packed.length).toBe(COUNT * RECORD_BYTES)
     const view = new DataView(packed.buffer, packed.byteOffset, packed.length)
-    const record = handRecord()
-    expect(unpackByHand(view, 99_999 * RECORD_PACKED_BYTES, record)).toBe(true)
+    const record = createRecords(1)[0]!
+    expect(readRecord(view, 99_999 * RECORD_BYTES, record)).toBe(true)
     expect([...record.mac, record.table[15], record.flags[7]]).toEqual([1, 2, 3, 4, 5, 6, 0xfff, 9])
 
     const target = define()
@@ -78,37 +78,22 @@ it('the layout program writes the bytes that code by hand writes', async () => {
   const count = 100
   const driver = small(recordSchema(count))
   const state = driver as unknown as ReturnType<typeof defineDevice<ReturnType<typeof recordSchema>>>
-  const expected = new Uint8Array(count * RECORD_PACKED_BYTES)
+  const expected = new Uint8Array(count * RECORD_BYTES)
   const view = new DataView(expected.buffer)
   const stream = await save(driver, () => {
-    for (const [n, queue] of state.state.queues.entries()) {
-      const record = handRecord()
-      Object.assign(record, { id: n, mode: n % 4, linkUp: n % 2, control: n * 77, interruptMask: n * 500 })
-      Object.assign(record, {
-        moderation: n * 10,
-        head: n % 8,
-        tail: (n + 3) % 8,
-        duplex: 4,
-        checksum: ~n & 0xffff,
-      })
-      const { id, mode, control, interruptMask, moderation, head, tail, duplex, checksum } = record
-      Object.assign(queue, { id, mode, control, interruptMask, moderation, head, tail, duplex, checksum })
-      queue.linkUp = n % 2 === 1
-      queue.txBytes = 0x1_0000_0002n
-      record.counters.set([2, 1], 6)
-      record.mac.fill(n)
-      queue.mac.fill(n)
-      for (let i = 0; i < 16; i++) {
-        record.registers[i] = queue.registers[i] = n * 1000 + i
-        record.table[i] = queue.table[i] = (n * 16 + i) & 0xfff
-      }
-      for (const [i, descriptor] of queue.ring.entries()) {
-        record.addresses.set([i, n], 2 * i)
-        descriptor.address = (BigInt(n) << 32n) | BigInt(i)
-        record.lengths[i] = descriptor.length = 1500 + i
-        record.flags[i] = descriptor.flags = i
-      }
-      packByHand(view, n * RECORD_PACKED_BYTES, record)
+    for (const [n, record] of createRecords(count).entries()) {
+      const { linkUp, mac, counters, registers, table, addresses, lengths, flags, ...numbers } = record
+      const queue = state.state.queues[n]!
+      Object.assign(queue, numbers)
+      queue.linkUp = linkUp === 1
+      const [rxPackets, txPackets, rxBytes, txBytes] = new BigUint64Array(counters.buffer)
+      Object.assign(queue, { rxPackets, txPackets, rxBytes, txBytes })
+      queue.mac.set(mac)
+      queue.registers.set([...registers] as never)
+      queue.table.set([...table] as never)
+      for (const [i, address] of new BigUint64Array(addresses.buffer).entries())
+        Object.assign(queue.ring[i]!, { address, length: lengths[i], flags: flags[i] })
+      writeRecord(view, n * RECORD_BYTES, record)
     }
   })
   expect(hex(stateOf(stream))).toBe(hex(expected))

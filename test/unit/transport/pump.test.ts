@@ -168,6 +168,29 @@ describe('pumpToSink', () => {
     expect(session.released).toBe(MIB)
   })
 
+  it('releases a lease that comes after the transfer was canceled', async () => {
+    let grant!: (bytes: Uint8Array) => void
+    let released = 0
+    const session: LeaseSession = {
+      lease: () => new Promise((resolve) => (grant = resolve)),
+      release: () => void released++,
+    }
+    const canceling = new AbortController()
+    const pumping = pumpToSink(
+      session,
+      sinkOf(() => {}),
+      { signal: canceling.signal },
+    )
+    const failing = expect(pumping).rejects.toMatchObject({ code: 'ECANCELED' })
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    canceling.abort()
+    await failing
+    expect(released).toBe(0)
+    grant(new Uint8Array(10))
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    expect(released).toBe(1)
+  })
+
   it('releases all leases when the sink or the session fails', async () => {
     const refused = new Error('disk full')
     const first = new CountingSession(MIB)
