@@ -9,6 +9,7 @@
 
 import type { Engine, EngineJobs, PostedJob } from '../engine/index.ts'
 import { CHECKSUM_BYTES, type PlacedPayload, sameChecksum, StreamFault } from '../format/index.ts'
+import { letGo } from './let-go.ts'
 
 /** Checks that can be out, as many as a worker takes. */
 const CHECKS = 16
@@ -125,12 +126,7 @@ export class DeferredChecks {
   end(): Promise<void> | undefined {
     const jobs = this.#queue.flatMap(({ job }) => job ?? [])
     this.#queue = []
-    for (const job of jobs) job.cancel()
-    const begun = jobs.filter(({ settled }) => !settled)
-    if (begun.length > 0)
-      return Promise.all(begun.map((job) => this.#jobs.settle(job))).then(() => this.#release())
-    this.#release()
-    return undefined
+    return letGo(this.#jobs, jobs, () => this.#release())
   }
 
   #release(): void {

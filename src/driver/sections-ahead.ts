@@ -9,6 +9,7 @@
 
 import type { Engine, EngineJobs, PostedJob } from '../engine/index.ts'
 import { CHECKSUM_BYTES, type ChecksumKind, SECTION_HEADER_BYTES, type SectionPlan } from '../format/index.ts'
+import { letGo } from './let-go.ts'
 
 /** Sections that are prepared at the most: two writes of a transport. */
 const AHEAD = 8
@@ -87,12 +88,7 @@ export class SectionsAhead {
   end(): Promise<void> | undefined {
     const jobs = this.#queue.flatMap(({ job }) => job ?? [])
     this.#queue = []
-    for (const job of jobs) job.cancel()
-    const begun = jobs.filter(({ settled }) => !settled)
-    if (begun.length > 0)
-      return Promise.all(begun.map((job) => this.#jobs.settle(job))).then(() => this.#release())
-    this.#release()
-    return undefined
+    return letGo(this.#jobs, jobs, () => this.#release())
   }
 
   #fill(): void {
