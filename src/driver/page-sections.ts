@@ -112,6 +112,8 @@ export class PageSections {
     const maxPages = running ? FRAME_PAGES : LONG_RUN_PAGES - 1
     let used = 0
     while (cursor.fill() && cursor.initial === initial) {
+      // What is copied is looked at before: zero pages are not worth a place in a frame.
+      if (!cursor.scanned) cursor.scan()
       const out = frame + used
       const room = frameBytes - used
       const runCount = compressed === undefined ? cursor.countUpTo(maxPages) : 0

@@ -33,7 +33,9 @@ async function post(jobs: EngineJobs, job: ChecksumJob, before: readonly PostedJ
   for (;;) {
     const posted = jobs.post(job)
     if (posted !== undefined) return posted
-    await jobs.settle(before.find(({ settled }) => !settled) as PostedJob)
+    const mine = before.find(({ settled }) => !settled)
+    // The ring may be full of another engine's.
+    await (mine === undefined ? new Promise((resolve) => setImmediate(resolve)) : jobs.settle(mine))
   }
 }
 
