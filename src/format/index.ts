@@ -4,12 +4,14 @@
  * @module
  */
 
+export { xxh3OfBytes } from '../engine/index.ts'
 export { CHECKSUM_BYTES, sameChecksum } from './checksum.ts'
 export {
   type Configuration,
   configurationDifference,
   configurationFingerprint,
   type ConfigurationValue,
+  decodeConfiguration,
   encodeConfiguration,
 } from './configuration.ts'
 export { declareRegions, MAX_MEMORY_BYTES, MAX_REGIONS, type RegionDeclaration } from './coverage.ts'

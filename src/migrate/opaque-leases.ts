@@ -18,6 +18,9 @@ export class OpaqueLeases implements LeaseSession {
   #session: MigrationSession | undefined
   #leasesOut = 0
   #isOver = false
+  /** Whether the session's end is not permanent yet (PRE_COPY). */
+  #running = false
+  #driverBytes = 0
   /** A read of the session into the frame that is under way. */
   #filling: Promise<void> | undefined
   #disposed = false
@@ -40,10 +43,25 @@ export class OpaqueLeases implements LeaseSession {
     }
   }
 
-  /** Where the driver's stream comes from; opened later, so that the device does not stop for the frame. */
-  attach(session: MigrationSession): this {
+  /**
+   * Where the driver's stream comes from; opened later, so that the device does not stop for the frame.
+   *
+   * @param running - whether it is a PRE_COPY session, which has no permanent end until {@link stopped}
+   */
+  attach(session: MigrationSession, running = false): this {
     this.#session = session
+    this.#running = running
     return this
+  }
+
+  /** STOP_COPY was entered. */
+  stopped(): void {
+    this.#running = false
+  }
+
+  /** Bytes of the driver's own stream that were read. */
+  get driverBytes(): number {
+    return this.#driverBytes
   }
 
   get ended(): AbortSignal | undefined {
@@ -56,7 +74,7 @@ export class OpaqueLeases implements LeaseSession {
     return this.#openingBytes + sections * SECTION_HEADER_BYTES + byteLength + END_BYTES
   }
 
-  /** @throws {@link VfioError} EAGAIN while the frame is out; else as the session's `read` */
+  /** @throws {@link VfioError} EAGAIN while the frame is out; ENOMSG in PRE_COPY; else as the session's `read` */
   async lease(maxBytes: number): Promise<Uint8Array> {
     if (this.#queue.length === 0 && !this.#isOver) {
       this.#filling = this.#fill()
@@ -101,9 +119,14 @@ export class OpaqueLeases implements LeaseSession {
         const byteLength = await session.read(frame.subarray(filled))
         if (this.#disposed) return
         filled += byteLength
-        this.#isOver = byteLength === 0
+        this.#driverBytes += byteLength
+        if (byteLength > 0) continue
+        // Some drivers say 0 in PRE_COPY, too, where it only means "nothing now" (facts B.3).
+        if (!this.#running) this.#isOver = true
+        else if (filled === 0) throw nothingNow()
+        break
       } catch (error) {
-        if (filled === 0 || !VfioError.is(error, 'EAGAIN')) throw error
+        if (filled === 0 || !isPause(error)) throw error
         break
       }
     }
@@ -113,3 +136,12 @@ export class OpaqueLeases implements LeaseSession {
 }
 
 const END_BYTES = SECTION_HEADER_BYTES + END_PAYLOAD_BYTES
+
+/** A read that gave nothing, after which a frame goes out as it is. */
+function isPause(error: unknown): boolean {
+  return VfioError.is(error, 'EAGAIN') || VfioError.is(error, 'ENOMSG')
+}
+
+function nothingNow(): VfioError {
+  return new VfioError('ENOMSG', 'Cannot lease: nothing to read now, wait or enter STOP_COPY')
+}

@@ -8,21 +8,29 @@ import type { MigrationDevice } from '../device/migration-device.ts'
 import { VfioError } from '../errors.ts'
 import { DeviceState, deviceStateName, MigrationFlag } from '../uapi/state.ts'
 
+const WITH_SESSION: readonly DeviceState[] = [
+  DeviceState.STOP_COPY,
+  DeviceState.RESUMING,
+  DeviceState.PRE_COPY,
+  DeviceState.PRE_COPY_P2P,
+]
+
 /** States in which a session is open that belongs to somebody else. */
-const BUSY: Readonly<Record<'save' | 'restore', readonly DeviceState[]>> = {
+const BUSY: Readonly<Record<'save' | 'restore' | 'migrate', readonly DeviceState[]>> = {
   save: [DeviceState.STOP_COPY, DeviceState.RESUMING],
-  restore: [DeviceState.STOP_COPY, DeviceState.RESUMING, DeviceState.PRE_COPY, DeviceState.PRE_COPY_P2P],
+  restore: WITH_SESSION,
+  migrate: WITH_SESSION,
 }
 
 /**
- * The state a device is in, when it can be saved or restored and end in `finalState`.
+ * The state a device is in, when it can be saved, restored or migrated and end in `finalState`.
  *
  * @throws {@link VfioError} ENOTTY no migration; EOPNOTSUPP no STOP_COPY; EINVAL a final state other than
  * STOP, RUNNING and, with P2P, RUNNING_P2P; EIO in ERROR; EBUSY a session of somebody else is open
  */
 export async function startingState(
   device: MigrationDevice,
-  action: 'save' | 'restore',
+  action: keyof typeof BUSY,
   finalState: DeviceState,
 ): Promise<DeviceState> {
   // Flags this release does not know are ignored: what they add is optional.

@@ -1,0 +1,130 @@
+/**
+ * The receiving half of one connection of a migration.
+ *
+ * @module
+ */
+
+import { type Awaitable, VfioError } from '../../errors.ts'
+import type { ByteSource } from '../../transport/index.ts'
+import { checkPayload, decodeHeader, FRAME_HEADER_BYTES, type FrameHeader } from './frame.ts'
+import { MessageType } from './message-type.ts'
+
+/** A frame. Of DATA only the header: its payload is read from {@link FrameReader.payload}. */
+export interface Frame extends FrameHeader {
+  /** Verified; empty for DATA. */
+  readonly payload: Uint8Array
+}
+
+/** Reads frames. */
+export class FrameReader {
+  readonly #source: ByteSource
+  readonly #onBytes: () => void
+  readonly #header: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES)
+  #payload: PayloadSource | undefined
+
+  /** @param onBytes - called whenever bytes came: the peer is alive */
+  constructor(source: ByteSource, onBytes: () => void = () => {}) {
+    this.#source = source
+    this.#onBytes = onBytes
+  }
+
+  /**
+   * The next frame, or undefined when the peer ended the connection between two. What is left of a DATA
+   * payload is passed over first.
+   *
+   * @throws {@link VfioError} EPIPE when it ended inside one; EPROTO, EBADMSG, EMSGSIZE, EOPNOTSUPP as
+   * `decodeHeader` and `checkPayload`; else as the connection
+   */
+  async next(): Promise<Frame | undefined> {
+    await this.#payload?.skip()
+    this.#payload = undefined
+    if (!(await this.#fill(this.#header, true))) return undefined
+    const header = decodeHeader(this.#header)
+    if (header.type === MessageType.DATA) {
+      this.#payload = new PayloadSource(this.#source, header.payloadBytes, this.#onBytes)
+      return { ...header, payload: EMPTY }
+    }
+    const payload = new Uint8Array(header.payloadBytes)
+    await this.#fill(payload, false)
+    checkPayload(header, payload)
+    return { ...header, payload }
+  }
+
+  /** The payload of the DATA frame that {@link next} gave, as a source that ends with it. */
+  get payload(): ByteSource {
+    return this.#payload as ByteSource
+  }
+
+  /** No more frames are wanted. */
+  async cancel(reason: unknown): Promise<void> {
+    await this.#source.cancel(reason)
+  }
+
+  async #fill(dst: Uint8Array, mayEnd: boolean): Promise<boolean> {
+    for (let filled = 0; filled < dst.length;) {
+      const byteLength = await this.#source.read(dst.subarray(filled))
+      if (byteLength === 0) {
+        if (filled === 0 && mayEnd) return false
+        throw cutShort()
+      }
+      filled += byteLength
+      this.#onBytes()
+    }
+    return true
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+
+/** The next `byteLength` bytes of a source, which must have them. */
+class PayloadSource implements ByteSource {
+  readonly lease?: (maxBytes: number) => Awaitable<Uint8Array>
+  readonly release?: () => void
+  readonly #source: ByteSource
+  readonly #onBytes: () => void
+  #left: number
+
+  constructor(source: ByteSource, byteLength: number, onBytes: () => void) {
+    this.#source = source
+    this.#left = byteLength
+    this.#onBytes = onBytes
+    if (source.lease === undefined) return
+    this.lease = (maxBytes) => this.#lease(maxBytes)
+    this.release = () => source.release?.()
+  }
+
+  async read(dst: Uint8Array): Promise<number> {
+    if (this.#left === 0) return 0
+    const byteLength = await this.#source.read(dst.subarray(0, this.#left))
+    return this.#came(byteLength)
+  }
+
+  async skip(): Promise<void> {
+    const scratch = new Uint8Array(Math.min(this.#left, 64 * 1024))
+    while (this.#left > 0) await this.read(scratch)
+  }
+
+  async cancel(reason: unknown): Promise<void> {
+    await this.#source.cancel(reason)
+  }
+
+  async #lease(maxBytes: number): Promise<Uint8Array> {
+    if (this.#left === 0) return EMPTY
+    const bytes = await (this.#source.lease as (bytes: number) => Awaitable<Uint8Array>)(
+      Math.min(maxBytes, this.#left),
+    )
+    this.#came(bytes.length)
+    return bytes
+  }
+
+  #came(byteLength: number): number {
+    if (byteLength === 0) throw cutShort()
+    this.#left -= byteLength
+    this.#onBytes()
+    return byteLength
+  }
+}
+
+function cutShort(): VfioError {
+  return new VfioError('EPIPE', 'Cannot read the migration link: it was cut inside a frame, connect again')
+}

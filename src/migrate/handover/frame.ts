@@ -1,0 +1,173 @@
+/**
+ * Frames of a migration link: a 64-byte header with a checksum of its own, then the payload.
+ *
+ * ```text
+ *  0  u8[4]  magic "SCML"
+ *  4  u16    framing version, 1
+ *  6  u16    type, see `message-type.ts`
+ *  8  u8[16] migration id
+ * 24  u32    stream index (DATA, INITIAL_SENT, INITIAL_LOADED), connection (ATTACH), else 0
+ * 28  u32    payload bytes
+ * 32  u64    position in the stream (DATA, INITIAL_SENT), echo (PING, PONG), else 0
+ * 40  u64    XXH3-64 of the payload; 0 for DATA, whose stream carries its own checksums
+ * 48  u32    epoch (INITIAL_SENT, INITIAL_LOADED), else 0
+ * 52  u32    reserved, 0
+ * 56  u64    XXH3-64 of bytes 0 to 55
+ * ```
+ * All little endian.
+ *
+ * @module
+ */
+
+import { VfioError } from '../../errors.ts'
+import { xxh3OfBytes } from '../../format/index.ts'
+import { isMessageType, MessageType, messageName } from './message-type.ts'
+
+/** Bytes of a frame's header. */
+export const FRAME_HEADER_BYTES = 64
+/** Most payload bytes of a DATA frame. */
+export const MAX_DATA_BYTES: number = 1024 * 1024 + 64 * 1024
+/** Most payload bytes of any other frame: what a reader must be ready to hold. */
+export const MAX_MESSAGE_BYTES: number = 256 * 1024
+/** Bytes of a migration id. */
+export const ID_BYTES = 16
+
+const MAGIC = 0x4c4d_4353
+const FRAMING_VERSION = 1
+const CHECKSUM_AT = 56
+
+/** What a frame's header says. */
+export interface FrameHeader {
+  readonly type: MessageType
+  /** 32 hexadecimal digits. */
+  readonly id: string
+  readonly index: number
+  readonly payloadBytes: number
+  readonly position: number
+  readonly epoch: number
+  /** Of the payload; not used for DATA. */
+  readonly checksum: bigint
+}
+
+/** A message to send; what is left out is 0 or empty. */
+export interface OutgoingMessage {
+  readonly type: MessageType
+  readonly index?: number
+  readonly position?: number
+  readonly epoch?: number
+  readonly payload?: Uint8Array
+}
+
+/** The header and the payload of a message. */
+export function encodeMessage(id: string, message: OutgoingMessage): Uint8Array[] {
+  const { payload } = message
+  const checksum = xxh3OfBytes(payload ?? new Uint8Array(0))
+  const header = encodeHeader(id, message, payload?.length ?? 0, checksum)
+  return payload === undefined ? [header] : [header, payload]
+}
+
+/** The header of a DATA frame of `payloadBytes` bytes from `position` of stream `index`. */
+export function encodeDataHeader(
+  id: string,
+  index: number,
+  position: number,
+  payloadBytes: number,
+): Uint8Array {
+  return encodeHeader(id, { type: MessageType.DATA, index, position }, payloadBytes, 0n)
+}
+
+/**
+ * Reads a header of {@link FRAME_HEADER_BYTES} bytes.
+ *
+ * @throws {@link VfioError} EPROTO no frame of a migration link, an unknown type or a field out of range;
+ * EBADMSG its checksum is wrong; EOPNOTSUPP another framing version; EMSGSIZE a payload above the limit
+ */
+export function decodeHeader(src: Uint8Array): FrameHeader {
+  const view = new DataView(src.buffer, src.byteOffset, FRAME_HEADER_BYTES)
+  if (view.getUint32(0, true) !== MAGIC)
+    throw new VfioError(
+      'EPROTO',
+      'Cannot read the migration link: the peer does not speak the migration protocol, connect to a stopcopy receiver',
+    )
+  if (view.getBigUint64(CHECKSUM_AT, true) !== xxh3OfBytes(src.subarray(0, CHECKSUM_AT)))
+    throw new VfioError(
+      'EBADMSG',
+      'Cannot read the migration link: a frame header has a wrong checksum, migrate again',
+    )
+  const version = view.getUint16(4, true)
+  if (version !== FRAMING_VERSION)
+    throw new VfioError(
+      'EOPNOTSUPP',
+      `Cannot read the migration link: its framing has version ${version}, use a release that speaks version ${FRAMING_VERSION}`,
+    )
+  const type = view.getUint16(6, true)
+  const payloadBytes = view.getUint32(28, true)
+  const position = view.getBigUint64(32, true)
+  if (!isMessageType(type) || view.getUint32(52, true) !== 0 || position > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new VfioError(
+      'EPROTO',
+      `Cannot read the migration link: a frame of type ${type} is malformed, migrate again`,
+    )
+  const limit = type === MessageType.DATA ? MAX_DATA_BYTES : MAX_MESSAGE_BYTES
+  if (payloadBytes > limit)
+    throw new VfioError(
+      'EMSGSIZE',
+      `Cannot read the migration link: ${messageName(type)} announces ${payloadBytes} bytes, at most ${limit} are taken`,
+    )
+  return {
+    type,
+    id: toHex(src.subarray(8, 8 + ID_BYTES)),
+    index: view.getUint32(24, true),
+    payloadBytes,
+    position: Number(position),
+    epoch: view.getUint32(48, true),
+    checksum: view.getBigUint64(40, true),
+  }
+}
+
+/** @throws {@link VfioError} EBADMSG when the payload is not what the header's checksum says */
+export function checkPayload(header: FrameHeader, payload: Uint8Array): void {
+  if (xxh3OfBytes(payload) === header.checksum) return
+  throw new VfioError(
+    'EBADMSG',
+    `Cannot read the migration link: ${messageName(header.type)} has a wrong checksum, migrate again`,
+  )
+}
+
+/** A new random migration id. */
+export function newMigrationId(): string {
+  return toHex(crypto.getRandomValues(new Uint8Array(ID_BYTES)))
+}
+
+/** Bytes as hexadecimal digits. */
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** The bytes of hexadecimal digits, two for each; the text must be well-formed. */
+export function fromHex(text: string): Uint8Array {
+  return Uint8Array.from({ length: text.length / 2 }, (_, at) =>
+    Number.parseInt(text.slice(at * 2, at * 2 + 2), 16),
+  )
+}
+
+function encodeHeader(
+  id: string,
+  { type, index = 0, position = 0, epoch = 0 }: OutgoingMessage,
+  payloadBytes: number,
+  checksum: bigint,
+): Uint8Array {
+  const header = new Uint8Array(FRAME_HEADER_BYTES)
+  const view = new DataView(header.buffer)
+  view.setUint32(0, MAGIC, true)
+  view.setUint16(4, FRAMING_VERSION, true)
+  view.setUint16(6, type, true)
+  header.set(fromHex(id), 8)
+  view.setUint32(24, index, true)
+  view.setUint32(28, payloadBytes, true)
+  view.setBigUint64(32, BigInt(position), true)
+  view.setBigUint64(40, checksum, true)
+  view.setUint32(48, epoch, true)
+  view.setBigUint64(CHECKSUM_AT, xxh3OfBytes(header.subarray(0, CHECKSUM_AT)), true)
+  return header
+}

@@ -1,0 +1,396 @@
+/**
+ * The source's side of one migration, step by step (facts C.1): set-up, pre-copy, stop, drain, load, commit.
+ *
+ * Until the first byte of COMMIT the source owns its devices, and every failure brings them back. From then
+ * on they stay stopped until the destination has said RUNNING, FAILED or DISCARDED.
+ *
+ * @module
+ */
+
+import { VfioError } from '../../errors.ts'
+import { BandwidthMeter } from '../bandwidth-meter.ts'
+import { ConvergencePolicy } from '../convergence-policy.ts'
+import { within } from '../handover/deadline.ts'
+import { forgetOutgoing, rememberOutgoing } from '../handover/known-handovers.ts'
+import { MessageType } from '../handover/message-type.ts'
+import {
+  decodeFailure,
+  decodeTook,
+  decodeWelcome,
+  encodeEnd,
+  encodeFailure,
+  encodeHello,
+} from '../handover/payloads.ts'
+import type { HandoverTicket } from '../handover/ticket.ts'
+import { PROTOCOL_VERSIONS } from '../receive/compatibility.ts'
+import { asFailure } from '../recovery.ts'
+import { type Owner, throughput } from '../report.ts'
+import { canceled } from '../../transport/index.ts'
+import { abortable } from './abortable.ts'
+import type { MigrateSettings } from './migrate-options.ts'
+import type { MigrateReport, SwitchoverReason } from './migrate-report.ts'
+import { MigrationError } from './migration-error.ts'
+import { Outbox } from './outbox.ts'
+import { Precopy, type Switchover } from './precopy.ts'
+import { ProgressMeter } from './progress-meter.ts'
+import { StreamPump } from './pump-streams.ts'
+import { RateLimit } from './rate-limit.ts'
+import { recoveryText, type SourceDevices } from './source-devices.ts'
+import type { SourceLink } from './source-link.ts'
+
+const ACTION = 'migrate'
+/** Round trips that tell how far the destination is. */
+const PINGS = 5
+/** Longest wait of a cancellation for the destination, and for what is being written. */
+const CANCEL_MS = 1000
+/** What loading and starting a device is taken to cost before it was seen. */
+const ASSUMED_MS = 1
+/** Size of a page, for what zero pages saved. */
+const PAGE_BYTES = 4096
+
+/** A migration that goes out. */
+export class OutgoingMigration {
+  readonly #devices: SourceDevices
+  readonly #link: SourceLink
+  readonly #settings: MigrateSettings
+  readonly #progress: ProgressMeter
+  readonly #policy: ConvergencePolicy
+  readonly #meter: BandwidthMeter = new BandwidthMeter()
+  /** Aborted by the user's signal and when the link is lost; the reason is what to report. */
+  readonly #stop: AbortController = new AbortController()
+  readonly #outbox: Outbox
+  readonly #pump: StreamPump
+  #roundTripMs = 0
+  #arcMs = 0
+  #switchover: Switchover | undefined
+  #stopRequestMs = 0
+  #downtimeMs: number | undefined
+  #canceledTooLate = false
+  #ticket: HandoverTicket | undefined
+  #undecidedBecause: string | undefined
+
+  constructor(devices: SourceDevices, link: SourceLink, settings: MigrateSettings) {
+    this.#devices = devices
+    this.#link = link
+    this.#settings = settings
+    this.#progress = new ProgressMeter(settings)
+    this.#policy = new ConvergencePolicy({ ...settings, precopyTimeoutMs: settings.timeoutMs })
+    this.#outbox = new Outbox({
+      link,
+      limit: new RateLimit(settings.bandwidthLimit),
+      meter: this.#meter,
+      signal: this.#stop.signal,
+      writeTimeoutMs: settings.replyTimeoutMs,
+      onWritten: this.#progress.written,
+    })
+    const rate = (): number | undefined =>
+      this.#meter.bytesPerSecond ?? finite(settings.bandwidthLimit)
+    this.#pump = new StreamPump(devices.streams, this.#outbox, this.#stop.signal, rate)
+  }
+
+  /** @throws {@link MigrationError} the first failure, once everything is where it belongs */
+  async run(): Promise<MigrateReport> {
+    const { signal } = this.#settings
+    const { lost } = this.#link
+    const cancel = (): void => this.#stop.abort(canceled(ACTION, signal as AbortSignal))
+    const lose = (): void => this.#stop.abort(lost.reason)
+    signal?.addEventListener('abort', cancel)
+    lost.addEventListener('abort', lose)
+    if (signal?.aborted === true) cancel()
+    if (lost.aborted) lose()
+    try {
+      await this.#prepare()
+    } catch (error) {
+      const first = asFailure(error, ACTION, signal)
+      await this.#giveBack(first, signal)
+      throw first
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      lost.removeEventListener('abort', lose)
+    }
+    return this.#commit()
+  }
+
+  /** All that can be undone. */
+  async #prepare(): Promise<void> {
+    await this.#setUp()
+    if (this.#devices.precopy && this.#settings.precopy !== false) await this.#precopy()
+    this.#stopRequestMs = performance.now()
+    this.#progress.enter('stop')
+    this.#announceSwitchover()
+    await this.#devices.stop(this.#stop.signal)
+    for (const { session } of this.#devices.streams)
+      if (this.#settings.worker !== undefined) await session?.attachWorker?.(this.#settings.worker)
+    this.#progress.enter('drain')
+    await this.#drain()
+    this.#progress.enter('load')
+    await this.#load()
+    this.#checkDowntime()
+    this.#stop.signal.throwIfAborted()
+  }
+
+  /** HELLO: everything is compared, and the destination is in RESUMING, before the source leaves RUNNING. */
+  async #setUp(): Promise<void> {
+    this.#progress.tell(true)
+    this.#stop.signal.throwIfAborted()
+    await this.#devices.prepare()
+    await this.#link.open()
+    const { streams, running } = this.#devices
+    const payload = encodeHello({
+      versions: PROTOCOL_VERSIONS,
+      streams: streams.map(({ device }) => ({ identity: device.identity })),
+      memory: this.#settings.memory !== undefined,
+      connections: this.#link.writers.length,
+      finalState: running ? 'RUNNING' : 'STOP',
+    })
+    const answer = await this.#interruptible(
+      this.#link.request({ type: MessageType.HELLO, payload }, [
+        MessageType.WELCOME,
+        MessageType.REFUSED,
+        MessageType.FAILED,
+      ]),
+    )
+    if (answer.type !== MessageType.WELCOME)
+      throw decodeFailure(answer.payload, 'migrate: the destination refused')
+    decodeWelcome(answer.payload)
+    for (let ping = 0; ping < PINGS; ping++) {
+      const tripMs = await this.#interruptible(this.#link.ping())
+      this.#roundTripMs = ping === 0 ? tripMs : Math.min(tripMs, this.#roundTripMs)
+    }
+  }
+
+  async #precopy(): Promise<void> {
+    this.#progress.enter('precopy')
+    const startMs = performance.now()
+    await this.#devices.enterPrecopy(this.#stop.signal)
+    this.#arcMs = performance.now() - startMs
+    const progress = this.#progress
+    const precopy = new Precopy({
+      streams: this.#devices.streams,
+      link: this.#link,
+      outbox: this.#outbox,
+      pump: this.#pump,
+      meter: this.#meter,
+      policy: this.#policy,
+      signal: this.#stop.signal,
+      fixedMs: () => this.#fixedMs,
+      throttle: (percent) => this.#throttle(percent),
+      onIteration: (report) => progress.iteration(report),
+      onLook: (situation, dirty) =>
+        progress.look(situation, dirty, this.#policy.expectedDowntimeMs(situation)),
+    })
+    this.#switchover = await precopy.run()
+  }
+
+  /** Stop arcs, and two round trips with a load and a start in them. */
+  get #fixedMs(): number {
+    return this.#arcMs + 2 * this.#roundTripMs + 2 * ASSUMED_MS
+  }
+
+  async #throttle(percent: number): Promise<void> {
+    let done = false
+    for (const { device } of this.#devices.streams) {
+      if (device.throttle === undefined) continue
+      try {
+        await device.throttle(percent)
+        done = true
+      } catch (error) {
+        if (!VfioError.is(error, 'ENOTTY')) throw error
+      }
+    }
+    if (done) this.#progress.throttle(percent)
+  }
+
+  #announceSwitchover(): void {
+    if (this.#switchover === undefined) return
+    const { elapsedMs } = this.#progress
+    this.#progress.event({ type: 'switchover', ...this.#switchover, elapsedMs })
+  }
+
+  /** What is left of every stream, to its permanent end. */
+  async #drain(): Promise<void> {
+    for (;;) {
+      const step = await this.#pump.step()
+      if (step === 'ended') break
+      if (step === 'idle')
+        throw new VfioError('EIO', 'Cannot migrate: a stopped device gave no end of its stream, reset it')
+      this.#checkDowntime()
+    }
+    await this.#outbox.drained()
+  }
+
+  async #load(): Promise<void> {
+    const payload = encodeEnd({
+      streams: this.#devices.streams.map(({ position, tail }) => ({ bytes: position, digest: tail.digest })),
+    })
+    const answer = await this.#interruptible(
+      this.#link.request({ type: MessageType.END, payload }, [MessageType.READY]),
+    )
+    decodeTook(answer.payload)
+  }
+
+  #checkDowntime(): void {
+    const { onDowntimeExceeded, downtimeLimitMs } = this.#settings
+    if (onDowntimeExceeded !== 'abort' || !this.#devices.running) return
+    const downMs = performance.now() - this.#stopRequestMs
+    if (downMs <= downtimeLimitMs) return
+    throw new VfioError(
+      'ETIMEDOUT',
+      `Cannot migrate: the devices have been stopped for ${Math.round(downMs)} ms of ${downtimeLimitMs}, allow more downtime`,
+    )
+  }
+
+  /** From here on the answer of the destination decides, or nobody does. */
+  async #commit(): Promise<MigrateReport> {
+    const { signal } = this.#settings
+    const cancel = (): void => {
+      this.#canceledTooLate = true
+    }
+    signal?.addEventListener('abort', cancel)
+    this.#progress.enter('commit')
+    try {
+      const answer = await this.#link.request({ type: MessageType.COMMIT }, [
+        MessageType.RUNNING,
+        MessageType.FAILED,
+        MessageType.DISCARDED,
+        MessageType.UNKNOWN,
+      ])
+      if (answer.type === MessageType.RUNNING) return await this.#handedOver()
+      if (answer.type === MessageType.UNKNOWN) return await this.#undecided('it knows nothing of it')
+      return await this.#refused(decodeFailure(answer.payload, 'migrate: the destination failed'))
+    } catch (error) {
+      if (error instanceof MigrationError) throw error
+      return await this.#undecided(asFailure(error, ACTION).message)
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+    }
+  }
+
+  async #handedOver(): Promise<MigrateReport> {
+    if (this.#devices.running) this.#downtimeMs = performance.now() - this.#stopRequestMs
+    this.#progress.enter('done')
+    await this.#devices.giveUp()
+    await this.#devices.close()
+    await this.#link.close()
+    this.#progress.finish()
+    return this.#report('destination')
+  }
+
+  /** FAILED or DISCARDED: no device left STOP there, and none will. */
+  async #refused(first: VfioError): Promise<never> {
+    this.#progress.enter('done')
+    await this.#unthrottle()
+    const recoveries = await this.#devices.unwind()
+    await this.#devices.close()
+    await this.#link.close()
+    this.#progress.finish()
+    throw new MigrationError(first, recoveryText(recoveries), this.#report('source'))
+  }
+
+  async #undecided(reason: string): Promise<MigrateReport> {
+    this.#progress.enter('done')
+    await this.#link.abort(new VfioError('EPIPE', 'Cannot use the migration link: the hand-over was cut'))
+    const { id } = this.#link
+    const devices = this.#devices
+    const settle = async (): Promise<void> => {
+      forgetOutgoing(id)
+      await devices.close()
+    }
+    rememberOutgoing(id, {
+      giveUp: async () => {
+        await devices.giveUp()
+        await settle()
+      },
+      resume: async () => {
+        await this.#unthrottle()
+        await devices.unwind()
+        await settle()
+      },
+    })
+    this.#ticket = {
+      version: 1,
+      id,
+      role: 'source',
+      phase: 'committed',
+      devices: devices.streams.map(({ device }) => device.identity.type),
+    }
+    this.#undecidedBecause = reason
+    this.#progress.finish()
+    return this.#report('undecided')
+  }
+
+  /** Before COMMIT: nothing goes out any more, the devices run again, and the destination is told. */
+  async #giveBack(error: unknown, signal: AbortSignal | undefined): Promise<never> {
+    // The signal's own reason where both the user and the link ended it.
+    const cause: unknown = this.#stop.signal.aborted ? this.#stop.signal.reason : error
+    const first = asFailure(cause, ACTION, signal)
+    this.#stop.abort(first)
+    const isAlive = !this.#link.lost.aborted
+    const quiet = this.#outbox.quiet()
+    // Bytes on their way are device memory, which must not change before they are gone.
+    await within(quiet, CANCEL_MS, () => first).catch(() => this.#link.abort(first))
+    await quiet
+    const telling = isAlive ? this.#tellCanceled(first) : Promise.resolve()
+    await this.#unthrottle()
+    const recoveries = await this.#devices.unwind()
+    await telling
+    await this.#link.abort(first)
+    await this.#devices.close()
+    this.#progress.finish()
+    throw new MigrationError(first, recoveryText(recoveries), this.#report('source'))
+  }
+
+  async #tellCanceled(first: VfioError): Promise<void> {
+    const message = { type: MessageType.CANCEL, payload: encodeFailure(first) }
+    const telling = this.#link.request(message, [MessageType.DISCARDED, MessageType.FAILED])
+    await within(telling, CANCEL_MS, () => first).catch(() => {})
+  }
+
+  async #unthrottle(): Promise<void> {
+    if (this.#progress.throttlePercent > 0) await this.#throttle(0).catch(() => {})
+  }
+
+  #interruptible<T>(work: Promise<T>): Promise<T> {
+    return abortable(work, this.#stop.signal)
+  }
+
+  #report(owner: Owner | 'undecided'): MigrateReport {
+    const { phases, iterations, mostThrottlePercent, bytes, elapsedMs } = this.#progress
+    const { streams, precopy } = this.#devices
+    const reason: SwitchoverReason | undefined =
+      this.#switchover?.reason ?? (this.#stopRequestMs > 0 && !precopy ? 'no-precopy' : undefined)
+    return {
+      id: this.#link.id,
+      bytes,
+      elapsedMs,
+      bytesPerSecond: throughput(bytes, phases.precopyMs + phases.drainMs),
+      owner,
+      ...(this.#ticket === undefined ? {} : { ticket: this.#ticket }),
+      ...(this.#undecidedBecause === undefined ? {} : { undecidedBecause: this.#undecidedBecause }),
+      iterations,
+      ...(this.#downtimeMs === undefined
+        ? {}
+        : { downtimeMs: this.#downtimeMs, downtimeBoundBy: longestPart(phases) }),
+      ...(this.#switchover === undefined
+        ? {}
+        : { expectedDowntimeMs: this.#switchover.expectedDowntimeMs }),
+      downtimeLimitMs: this.#settings.downtimeLimitMs,
+      ...(reason === undefined ? {} : { switchover: reason }),
+      zeroBytesSaved: streams.reduce((total, { zeroPages }) => total + zeroPages.pages * PAGE_BYTES, 0),
+      throttlePercent: mostThrottlePercent,
+      ...(this.#canceledTooLate ? { canceledTooLate: true as const } : {}),
+      connections: this.#link.writers.length,
+      devices: streams.map(({ device, position }) => ({ type: device.identity.type, bytes: position })),
+      phases: { ...phases },
+    }
+  }
+}
+
+function longestPart(phases: MigrateReport['phases']): 'stop' | 'drain' | 'load' | 'commit' {
+  const parts = ['stop', 'drain', 'load', 'commit'] as const
+  return parts.reduce((longest, part) => (phases[`${part}Ms`] > phases[`${longest}Ms`] ? part : longest))
+}
+
+function finite(value: number): number | undefined {
+  return Number.isFinite(value) ? value : undefined
+}

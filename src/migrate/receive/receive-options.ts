@@ -1,0 +1,54 @@
+/**
+ * Options of the receiving end and their defaults.
+ *
+ * @module
+ */
+
+import type { MigrationDevice } from '../../device/migration-device.ts'
+import type { SessionWorker } from '../../session/session-end.ts'
+import type { HandoverTicket } from '../handover/ticket.ts'
+import type { ReceiveProgress } from './receive-report.ts'
+
+/** Options of {@link receive} and {@link Receiver}; times in milliseconds. */
+export interface ReceiveOptions {
+  /** Gives up until COMMIT came; later it has no effect. */
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: ReceiveProgress) => void) | undefined
+  /** For the first message of a connection; default 5000. */
+  readonly helloTimeoutMs?: number | undefined
+  /** A source that sends nothing for so long is given up, until READY; default 30,000. */
+  readonly idleTimeoutMs?: number | undefined
+  /** For all of it until READY; default none. */
+  readonly timeoutMs?: number | undefined
+  /**
+   * After READY the devices stay stopped, whatever happens to the connection; for so long. Then they are
+   * reset, and the source is told so when it asks. Default 60,000; Infinity waits for a decision.
+   */
+  readonly readyTimeoutMs?: number | undefined
+  /** After RUNNING the connection is served for so long at most, default 10,000. */
+  readonly lingerMs?: number | undefined
+  /**
+   * Keeps a ticket where it survives this process, such as a file: called and waited for before READY is
+   * said, again before the devices start, and with undefined when the hand-over is settled.
+   */
+  readonly onTicket?: ((ticket: HandoverTicket | undefined) => unknown) | undefined
+  /** The guest's memory, when the source sends it: see `guestMemoryDestination`. */
+  readonly memory?: MigrationDevice | undefined
+  /** A second thread for checksums, as for `restore`. */
+  readonly worker?: SessionWorker | undefined
+}
+
+/** The options with defaults in place. */
+export function receiveDefaults(
+  options: ReceiveOptions,
+): ReceiveOptions &
+  Required<Record<'helloTimeoutMs' | 'idleTimeoutMs' | 'timeoutMs' | 'readyTimeoutMs' | 'lingerMs', number>> {
+  return {
+    ...options,
+    helloTimeoutMs: options.helloTimeoutMs ?? 5_000,
+    idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
+    timeoutMs: options.timeoutMs ?? Number.POSITIVE_INFINITY,
+    readyTimeoutMs: options.readyTimeoutMs ?? 60_000,
+    lingerMs: options.lingerMs ?? 10_000,
+  }
+}
