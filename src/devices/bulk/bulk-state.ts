@@ -33,14 +33,16 @@ export type BulkSchema = {
   readonly p2pSequence: ScalarField<bigint>
 }
 
+type LimitedRegister = 'pattern' | 'hotFraction' | 'hotShare' | 'burstMs' | 'burstPeriodMs'
+
 /** Bounds of the registers that have some, in streams and when written. */
-export const BULK_LIMITS = {
+export const BULK_LIMITS: Readonly<Record<LimitedRegister, { min: number; max: number }>> = {
   pattern: { min: 0, max: BULK_PATTERNS.length - 1 },
   hotFraction: { min: 1, max: FRACTION_PARTS },
   hotShare: { min: 0, max: FRACTION_PARTS },
   burstMs: { min: 1, max: MAX_BURST_MS },
   burstPeriodMs: { min: 1, max: MAX_BURST_MS },
-} as const
+}
 
 /** The state schema of bulk. */
 export const BULK_STATE: BulkSchema = {

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Pace } from '../../../src/devices/bulk/pace.ts'
 import {
@@ -27,6 +27,10 @@ function perPage(places: number[]): number[] {
   return counts
 }
 
+function hotPages(hotFraction: number, hotShare: number): number[] {
+  return perPage(offsets({ pattern: 'hot-set', hotFraction, hotShare }, 5000n))
+}
+
 describe('where records go', () => {
   it('is as it was in version 1 of the state, for the uniform pattern', () => {
     // Typed in from the release before patterns came.
@@ -44,15 +48,12 @@ describe('where records go', () => {
   it('hot-set: the hot pages get their share, the others the rest, both evenly', () => {
     const counts = perPage(offsets({ pattern: 'hot-set', hotFraction: 0.25, hotShare: 0.8 }))
     const hot = counts.slice(0, 16)
-    const total = (of: number[]): number => of.reduce((sum, count) => sum + count, 0)
-    expect(total(hot) / Number(RECORDS)).toBeCloseTo(0.8, 1)
+    expect(hot.reduce((sum, count) => sum + count) / Number(RECORDS)).toBeCloseTo(0.8, 1)
     for (const count of hot) expect(Math.abs(count - 1000)).toBeLessThan(200)
     for (const count of counts.slice(16)) expect(Math.abs(count - 83)).toBeLessThan(50)
   })
 
   it('hot-set: at the ends of its parameters it is uniform, all hot, or all cold', () => {
-    const hotPages = (hotFraction: number, hotShare: number): number[] =>
-      perPage(offsets({ pattern: 'hot-set', hotFraction, hotShare }, 5000n))
     expect(hotPages(1, 0).every((count) => count > 30)).toBe(true)
     expect(hotPages(1e-9, 1)[0]).toBe(5000)
     expect(
