@@ -96,6 +96,28 @@ export class DeviceCore {
     this.#precopyInfoV2 = true
   }
 
+  /** ENOTTY without the hook, then EINVAL outside 0 to 99. */
+  async throttle(percent: number): Promise<void> {
+    this.checkOpen('throttle')
+    if (this.driver.throttle === undefined)
+      throw new VfioError('ENOTTY', 'Cannot throttle the device: its driver has no throttle(), add it', {
+        syscall: 'throttle',
+      })
+    if (!Number.isInteger(percent) || percent < 0 || percent > 99)
+      throw new VfioError(
+        'EINVAL',
+        `Cannot throttle the device by ${percent} percent: that is out of range, use an integer of 0 to 99`,
+        { syscall: 'throttle' },
+      )
+    await this.#lock.run(async () => {
+      try {
+        await this.driver.throttle?.(percent)
+      } catch (error) {
+        throw driverError(error, 'throttle', 'throttle the device')
+      }
+    })
+  }
+
   /** Page size in use. `start` has passed its checks. */
   startLogging(start: DmaLoggingStart): Promise<bigint> {
     const log = this.dirtyLog(DeviceFeature.DMA_LOGGING_START)

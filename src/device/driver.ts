@@ -78,6 +78,12 @@ export interface Driver {
   stopCopyLength(): Awaitable<number>
   /** Back to RUNNING; sessions have already ended. */
   reset(): Awaitable<void>
+  /**
+   * Slows the device's own work by `percent`, an integer of 0 (full speed) to 99, so that it dirties less
+   * memory (auto-converge). No part of the migrated state: a device starts at full speed after open,
+   * {@link reset} and a load. Absent: it cannot.
+   */
+  throttle?(percent: number): Awaitable<void>
   readonly dirtyLog?: DirtyLogOps | undefined
   readonly regions?: DeviceRegions | undefined
   /**

@@ -22,6 +22,8 @@ export interface MigrationDevice {
   /** Advisory, bytes; absent or ENOTTY: what is read is what is measured. */
   stopCopyLength?(): Promise<number>
   enablePrecopyInfoV2?(): Promise<void>
+  /** Slows the device by 0 to 99 percent; absent or ENOTTY: it cannot be slowed. 0 asks without harm. */
+  throttle?(percent: number): Promise<void>
   dmaLoggingStart(options: { pageSize: number; ranges: readonly DmaRange[] }): Promise<number>
   dmaLoggingReport(
     range: { iova: bigint; length: bigint; pageSize: number },

@@ -127,6 +127,17 @@ export class VfioDevice implements MigrationDevice {
   }
 
   /**
+   * Slows the device's own work, so that it dirties less memory; the state does not change. A reset and a
+   * load bring back full speed. 0 finds out whether the device can.
+   *
+   * @param percent - an integer of 0 (full speed) to 99
+   * @throws {@link VfioError} ENOTTY when the driver cannot; EINVAL outside; the driver's own
+   */
+  async throttle(percent: number): Promise<void> {
+    await this.#core.throttle(percent)
+  }
+
+  /**
    * Starts logging DMA writes. A reset does not stop it unless the driver does; closing does.
    *
    * @param options - `pageSize` in bytes, a power of two; `ranges`: 1 to 256, aligned to it, disjoint

@@ -5,6 +5,8 @@
  */
 
 export { type BulkDriver, type BulkMemory, type BulkOptions, createBulk } from './bulk/bulk.ts'
+export type { BulkPattern, BulkPlacement, BulkWorkload } from './bulk/pattern.ts'
 export { BULK_ID, BulkRegister } from './bulk/bulk-registers.ts'
 export { DescriptorOp, DescriptorStatus, type HostMemory } from './bulk/descriptor-ring.ts'
+export { type BulkExpectation, type BulkVerdict, verifyBulkWorkload } from './bulk/verify-workload.ts'
 export { createMtty, type Mtty, MTTY_PCI, type MttyOptions } from './mtty/mtty.ts'

@@ -57,6 +57,11 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
   quiesceP2p?(device: DeviceContext<S, M>, options: { signal: AbortSignal }): Awaitable<void>
   /** Allows peer-to-peer DMA again. */
   resumeP2p?(device: DeviceContext<S, M>): Awaitable<void>
+  /**
+   * Slows the device's own work by `percent`, 0 to 99; called with 0 at a reset, a load and a close of a
+   * device that is slowed. Absent: ENOTTY.
+   */
+  throttle?(device: DeviceContext<S, M>, percent: number): Awaitable<void>
   /** Writes power-on content; the state holds its defaults and the memory is zero. */
   reset?(device: DeviceContext<S, M>): Awaitable<void>
   /** Looks at restored state before the device gets it; returns in words what is wrong, or throws. */
@@ -100,6 +105,8 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
   readonly identity: DeviceIdentity
   readonly regions: DeviceRegions | undefined
   readonly dirtyLog: DirtyLogOps | undefined
+  /** Absent where the author has none, which is ENOTTY. */
+  readonly throttle?: (percent: number) => Promise<void>
   readonly #definition: DeviceDefinition<S, M>
   readonly #blueprint: DeviceBlueprint
   #live: LiveDevice<S, M> | undefined
@@ -113,6 +120,7 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
       ? this.#regionLog()
       : definition.dirtyLog
     this.regions = definition.regions === undefined ? undefined : this.#gatedRegions()
+    if (definition.throttle !== undefined) this.throttle = (percent) => this.#opened.throttle(percent)
   }
 
   get engine(): Engine {

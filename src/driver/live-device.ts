@@ -48,6 +48,8 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   #running = false
   /** Whether `quiesceP2p` was called and `resumeP2p` was not. */
   #quietToPeers = false
+  /** Whether the author may have to be told of full speed. */
+  #throttled = false
 
   /** Takes all memory, writes power-on content and starts the device. ENOMEM takes nothing. */
   static async open<S extends Schema, M extends string>(
@@ -106,6 +108,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
       await this.#sink?.released
       await this.#letGo
       await this.#halt(new ArcOptions())
+      await this.#fullSpeed()
     } finally {
       this.#free()
     }
@@ -163,9 +166,22 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     this.#source = undefined
     this.#sink = undefined
     await this.#halt(new ArcOptions())
+    await this.#fullSpeed()
     await this.#powerOnContent()
     await this.#start()
     await this.#resumeP2p()
+  }
+
+  /** The author's `throttle`, which the caller has found to be there. */
+  async throttle(percent: number): Promise<void> {
+    // What a failed call left is unknown: full speed is asked for then, too.
+    this.#throttled ||= percent > 0
+    await this.#definition.throttle?.(this, percent)
+    this.#throttled = percent > 0
+  }
+
+  async #fullSpeed(): Promise<void> {
+    if (this.#throttled) await this.throttle(0)
   }
 
   async #start(): Promise<void> {
@@ -251,6 +267,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
       bitmap: this.#scan,
     })
     try {
+      await this.#fullSpeed()
       await this.#powerOnContent()
     } catch (error) {
       sink.end()

@@ -56,6 +56,8 @@ export class FaultyDevice implements Driver {
   readonly transitions: ArcName[] = []
   /** How often the driver was reset. */
   resets = 0
+  /** Absent in the wrapped driver means ENOTTY, so it must be absent here too. */
+  readonly throttle?: (percent: number) => Awaitable<void>
   readonly #driver: Driver
 
   /** @throws {@link VfioError} EINVAL for an arc or an errno that does not exist: it would never fail */
@@ -63,6 +65,7 @@ export class FaultyDevice implements Driver {
     this.#driver = driver
     this.faults = { ...faults }
     checkFaults(this.faults)
+    if (driver.throttle !== undefined) this.throttle = (percent) => driver.throttle?.(percent)
   }
 
   get flags(): number {

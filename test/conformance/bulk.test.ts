@@ -18,6 +18,13 @@ conforms(
   () => createBulk({ memoryBytes: 1_000_001, workload: { pagesPerSecond: 20_000 } }),
   mask,
 )
+for (const pattern of ['hot-set', 'sweep', 'burst'] as const)
+  conforms(
+    `bulk, ${pattern}`,
+    () =>
+      createBulk({ memoryBytes: 200_001, workload: { pagesPerSecond: 20_000, pattern, burstPeriodMs: 200 } }),
+    mask,
+  )
 const engine = await createEngine({ memoryBytes: 8 << 20, shared: true })
 conforms('bulk in shared memory', () => createBulk({ memoryBytes: 65_537, seed: 1, engine }), mask)
 conforms('bulk without memory', () => createBulk({ memoryBytes: 0 }), mask)

@@ -9,7 +9,10 @@ import type { DirtyLog } from '../../device/dirty-log.ts'
 import type { DeviceContext } from '../../driver/index.ts'
 import type { BulkSchema } from './bulk-state.ts'
 import { type HostMemory, RING_ENTRIES, runDescriptor } from './descriptor-ring.ts'
-import { recordOffset, RECORD_BYTES, writeRecord } from './workload.ts'
+import { BULK_PATTERNS } from './pattern.ts'
+import { Placement, workloadBytes } from './placement.ts'
+import { highOf, lowOf, RECORD_BYTES } from './record.ts'
+import { Pace, type Rhythm } from './pace.ts'
 
 /** CONTROL: the workload writes records. */
 export const CONTROL_WORKLOAD = 1
@@ -20,6 +23,7 @@ export const INTERRUPT_RING = 1
 /** Interrupt: the workload wrote its first record. */
 export const INTERRUPT_WORKLOAD = 2
 
+const BURST = BULK_PATTERNS.indexOf('burst')
 const TICK_MS = 1
 /** After a stall the workload catches up with this much at the most. */
 const CATCH_UP_MS = 100
@@ -41,7 +45,9 @@ export class BulkClock {
   #view: DataView | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #last = 0
-  #carry = 0
+  /** Part of full speed: less than 1 when throttled. */
+  #speed = 1
+  readonly #pace: Pace = new Pace()
 
   constructor(options: BulkClockOptions) {
     this.#options = options
@@ -52,13 +58,18 @@ export class BulkClock {
     return this.#context !== undefined
   }
 
+  /** Slows the workload by 0 to 99 percent; descriptors, which the guest waits for, keep their speed. */
+  throttle(percent: number): void {
+    this.#speed = (100 - percent) / 100
+  }
+
   /** Starts work; an interrupt that is pending and not masked is raised again. */
   start(context: DeviceContext<BulkSchema, 'local'>): void {
     const { bytes } = context.memory.local
     this.#context = context
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#last = performance.now()
-    this.#carry = 0
+    this.#pace.start(context.state.burstPhase / 1000)
     this.updateInterrupt()
     this.kick()
   }
@@ -108,27 +119,29 @@ export class BulkClock {
     const now = performance.now()
     const elapsedMs = Math.min(now - this.#last, CATCH_UP_MS)
     this.#last = now
-    if ((state.control & CONTROL_WORKLOAD) !== 0) this.#writeRecords(context, elapsedMs)
+    if ((state.control & CONTROL_WORKLOAD) !== 0) this.#writeRecords(context, elapsedMs * this.#speed)
     if ((state.control & CONTROL_RING) !== 0) this.#workOff(context)
   }
 
   #writeRecords({ state, memory }: DeviceContext<BulkSchema, 'local'>, elapsedMs: number): void {
     const { local } = memory
-    const due = this.#carry + (elapsedMs * state.rate) / 1000
-    const count = Math.floor(due)
-    this.#carry = due - count
-    const { seed } = state
-    let { sequence } = state
-    const first = sequence === 0n && count > 0
+    const placement = new Placement(workloadBytes(local.byteLength, state.reservedPages), state)
+    if (placement.slots === 0) return
+    const bursts = state.pattern === BURST
+    const count = this.#pace.due(elapsedMs, state.rate, bursts ? rhythmOf(state) : undefined)
+    if (bursts) state.burstPhase = Math.floor(this.#pace.phaseMs * 1000)
+    if (count === 0) return
+    const view = this.#view as DataView
+    const { sequence } = state
+    let high = highOf(sequence)
+    let low = lowOf(sequence)
     for (let i = 0; i < count; i++) {
-      const offset = recordOffset(local.byteLength, seed, sequence)
-      if (offset < 0) return
-      writeRecord(this.#view as DataView, offset, seed, sequence)
-      local.mark(offset, RECORD_BYTES)
-      sequence++
+      local.mark(placement.store(view, high, low) * RECORD_BYTES, RECORD_BYTES)
+      low = (low + 1) >>> 0
+      if (low === 0) high = (high + 1) >>> 0
     }
-    state.sequence = sequence
-    if (first) this.#interrupt(INTERRUPT_WORKLOAD)
+    state.sequence = sequence + BigInt(count)
+    if (sequence === 0n) this.#interrupt(INTERRUPT_WORKLOAD)
   }
 
   #workOff({ state, memory }: DeviceContext<BulkSchema, 'local'>): void {
@@ -148,4 +161,9 @@ export class BulkClock {
     state.interruptStatus |= bit
     if ((state.interruptMask & bit) === 0) this.#options.raise()
   }
+}
+
+function rhythmOf({ burstMs, burstPeriodMs }: Rhythm): Rhythm {
+  // A guest can write a burst that is longer than its period.
+  return { burstMs: Math.min(burstMs, burstPeriodMs), burstPeriodMs }
 }

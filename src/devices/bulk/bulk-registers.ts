@@ -10,8 +10,14 @@
  * 0x10 u32 INTERRUPT_STATUS, w1c   0x38 u64 MEMORY_BYTES, read-only
  * 0x14 u32 INTERRUPT_MASK
  * 0x18 u32 RATE, records a second
+ *
+ * 0x40 u32 PATTERN                 0x54 u32 BURST_PHASE, us, read-only
+ * 0x44 u32 HOT_FRACTION, 1/65536   0x58 u32 RESERVED_PAGES
+ * 0x48 u32 HOT_SHARE, 1/65536      0x5c u32 P2P_RATE, records a second
+ * 0x4c u32 BURST, ms               0x60 u64 P2P_SEQUENCE, read-only
+ * 0x50 u32 BURST_PERIOD, ms
  * ```
- * Any bytes of a region can be accessed; a write to part of a register changes that part. In a stopped
+ * A value out of a register's bounds is dropped. Any bytes of a region can be accessed; a write to part of a register changes that part. In a stopped
  * state a write is stored and takes effect when the device runs again.
  *
  * @module
@@ -21,7 +27,7 @@ import type { DeviceRegions } from '../../device/driver.ts'
 import type { DeviceContext } from '../../driver/index.ts'
 import { VfioError } from '../../errors.ts'
 import type { BulkClock } from './bulk-clock.ts'
-import type { BulkSchema } from './bulk-state.ts'
+import { BULK_LIMITS, type BulkSchema, BULK_VERSION } from './bulk-state.ts'
 import { RING_BYTES, RING_ENTRIES } from './descriptor-ring.ts'
 
 /** Offsets of the registers in region 0. */
@@ -38,6 +44,15 @@ export const BulkRegister = {
   RING_HEAD: 0x30,
   RING_TAIL: 0x34,
   MEMORY_BYTES: 0x38,
+  PATTERN: 0x40,
+  HOT_FRACTION: 0x44,
+  HOT_SHARE: 0x48,
+  BURST: 0x4c,
+  BURST_PERIOD: 0x50,
+  BURST_PHASE: 0x54,
+  RESERVED_PAGES: 0x58,
+  P2P_RATE: 0x5c,
+  P2P_SEQUENCE: 0x60,
 } as const
 
 /** "BULK" */
@@ -48,7 +63,7 @@ export const STATUS_STARTED = 1
 const CONTROL_BITS = 3
 
 /** Bytes of region 0. */
-const BLOCK_BYTES = 64
+const BLOCK_BYTES = 128
 
 interface Register {
   readonly bytes: 4 | 8
@@ -57,6 +72,10 @@ interface Register {
   readonly read: () => bigint
   readonly write?: (value: bigint) => void
 }
+
+/** Registers that only set how the device works. */
+type Setting =
+  'rate' | 'pattern' | 'hotFraction' | 'hotShare' | 'burstMs' | 'burstPeriodMs' | 'reservedPages' | 'p2pRate'
 
 /** Register access to an open bulk device. */
 export function bulkRegions(context: DeviceContext<BulkSchema, 'local'>, clock: BulkClock): DeviceRegions {
@@ -125,9 +144,17 @@ function word(read: () => number, write?: (value: number) => void): Register {
 
 function registerMap(context: DeviceContext<BulkSchema, 'local'>, clock: BulkClock): Map<number, Register> {
   const { state, memory } = context
+  const setting = (name: Setting, limits = { min: 0, max: 0xffff_ffff }): Register =>
+    word(
+      () => state[name],
+      (value) => {
+        if (value >= limits.min && value <= limits.max) state[name] = value
+        clock.kick()
+      },
+    )
   return new Map<number, Register>([
     [BulkRegister.ID, word(() => BULK_ID)],
-    [BulkRegister.VERSION, word(() => 1)],
+    [BulkRegister.VERSION, word(() => BULK_VERSION)],
     [
       BulkRegister.CONTROL,
       word(
@@ -161,16 +188,7 @@ function registerMap(context: DeviceContext<BulkSchema, 'local'>, clock: BulkClo
         },
       ),
     ],
-    [
-      BulkRegister.RATE,
-      word(
-        () => state.rate,
-        (value) => {
-          state.rate = value
-          clock.kick()
-        },
-      ),
-    ],
+    [BulkRegister.RATE, setting('rate')],
     [BulkRegister.SEQUENCE, { bytes: 8, read: () => state.sequence }],
     [
       BulkRegister.SEED,
@@ -194,6 +212,15 @@ function registerMap(context: DeviceContext<BulkSchema, 'local'>, clock: BulkClo
       ),
     ],
     [BulkRegister.MEMORY_BYTES, { bytes: 8, read: () => BigInt(memory.local.byteLength) }],
+    [BulkRegister.PATTERN, setting('pattern', BULK_LIMITS.pattern)],
+    [BulkRegister.HOT_FRACTION, setting('hotFraction', BULK_LIMITS.hotFraction)],
+    [BulkRegister.HOT_SHARE, setting('hotShare', BULK_LIMITS.hotShare)],
+    [BulkRegister.BURST, setting('burstMs', BULK_LIMITS.burstMs)],
+    [BulkRegister.BURST_PERIOD, setting('burstPeriodMs', BULK_LIMITS.burstPeriodMs)],
+    [BulkRegister.BURST_PHASE, word(() => state.burstPhase)],
+    [BulkRegister.RESERVED_PAGES, setting('reservedPages')],
+    [BulkRegister.P2P_RATE, setting('p2pRate')],
+    [BulkRegister.P2P_SEQUENCE, { bytes: 8, read: () => state.p2pSequence }],
   ])
 }
 

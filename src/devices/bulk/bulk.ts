@@ -14,11 +14,13 @@ import type { Engine } from '../../engine/index.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
 import type { SessionEnd } from '../../session/session-end.ts'
 import type { DeviceState } from '../../uapi/index.ts'
-import { BulkClock } from './bulk-clock.ts'
+import { BulkClock, CONTROL_WORKLOAD } from './bulk-clock.ts'
 import { bulkRegions } from './bulk-registers.ts'
-import { BULK_STATE, type BulkSchema } from './bulk-state.ts'
+import { BULK_STATE, type BulkSchema, BULK_VERSION } from './bulk-state.ts'
 import type { HostMemory } from './descriptor-ring.ts'
-import { fillSeeded } from './workload.ts'
+import { fillSeeded } from './fill-seeded.ts'
+import { type BulkWorkload, wholeSeed, workloadOf, workloadRegisters } from './pattern.ts'
+import { PAGE_BYTES, workloadBytes } from './placement.ts'
 
 /** Options of {@link createBulk}. */
 export interface BulkOptions {
@@ -36,11 +38,12 @@ export interface BulkOptions {
   /** Default: a small shared engine, or one of its own for more than 8 MiB. */
   readonly engine?: Engine
   /** What the workload registers hold at power-on; without it the device is idle. */
-  readonly workload?: {
-    /** Records written per second, each to a page of its own choice. */
-    readonly pagesPerSecond: number
-    readonly seed?: number
-  }
+  readonly workload?: BulkWorkload
+  /**
+   * Bytes at the end of memory, rounded up to pages, that the workload leaves alone: for hosts, and for
+   * records of P2P peers. Default none, with `p2pPagesPerSecond` a sixteenth.
+   */
+  readonly reservedBytes?: number
   /** Memory that descriptors can read and write (DMA); without it they fail. */
   readonly hostMemory?: HostMemory
   /** Called when the device raises its interrupt; never in a stopped state. */
@@ -63,6 +66,11 @@ export interface BulkDriver extends Driver {
   readonly dirtyLog: DirtyLog
   /** Records that the workload has written since power-on, across migrations. */
   readonly sequence: bigint
+  /** What the workload registers hold now. */
+  readonly workload: Required<BulkWorkload>
+  /** Bytes at the end of memory that the workload leaves alone. */
+  readonly reservedBytes: number
+  throttle(percent: number): Awaitable<void>
   /** Interrupts raised since the driver was created. */
   readonly interrupts: number
 }
@@ -91,17 +99,10 @@ class Bulk implements BulkDriver {
   #interrupts = 0
 
   constructor(options: BulkOptions) {
-    const { memoryBytes, seed, workload } = options
-    const rate = workload?.pagesPerSecond ?? 0
-    if (!Number.isInteger(rate) || rate < 0 || rate > 0xffff_ffff)
-      throw new VfioError(
-        'EINVAL',
-        `Cannot create bulk: ${rate} pages per second is out of range, use an integer from 0`,
-      )
-    for (const value of [seed ?? 0, workload?.seed ?? 1]) {
-      if (Number.isSafeInteger(value)) continue
-      throw new VfioError('EINVAL', `Cannot create bulk: seed ${value} is no whole number, use one`)
-    }
+    const { memoryBytes, seed } = options
+    const registers = workloadRegisters(options.workload ?? { pagesPerSecond: 0 })
+    const reservedPages = pagesReserved(options)
+    if (seed !== undefined) wholeSeed(seed)
     this.#clock = new BulkClock({
       ...(options.hostMemory === undefined ? {} : { hostMemory: options.hostMemory }),
       dirtyLog: this.dirtyLog,
@@ -112,7 +113,7 @@ class Bulk implements BulkDriver {
     })
     this.#device = defineDevice({
       type: 'bulk',
-      version: 1,
+      version: BULK_VERSION,
       state: BULK_STATE,
       memory: { local: { byteLength: memoryBytes, tracking: options.tracking ?? 'marked' } },
       dirtyLog: this.dirtyLog,
@@ -120,10 +121,10 @@ class Bulk implements BulkDriver {
       ...(options.engine === undefined ? {} : { engine: options.engine }),
       resume: (context) => this.#clock.start(context),
       quiesce: () => this.#clock.stop(),
+      throttle: (_context, percent) => this.#clock.throttle(percent),
       reset: async ({ state, memory }) => {
-        state.rate = rate
-        state.control = rate > 0 ? 1 : 0
-        state.seed = BigInt(workload?.seed ?? 1)
+        Object.assign(state, registers, { reservedPages })
+        state.control = registers.rate + registers.p2pRate > 0 ? CONTROL_WORKLOAD : 0
         if (seed !== undefined) await fillSeeded(memory.local.bytes, seed)
       },
       regions: (context) => bulkRegions(context, this.#clock),
@@ -150,6 +151,15 @@ class Bulk implements BulkDriver {
 
   get sequence(): bigint {
     return this.#device.state.sequence
+  }
+
+  get workload(): Required<BulkWorkload> {
+    return workloadOf(this.#device.state)
+  }
+
+  get reservedBytes(): number {
+    const { byteLength } = this.memory
+    return byteLength - workloadBytes(byteLength, this.#device.state.reservedPages)
   }
 
   get interrupts(): number {
@@ -180,4 +190,19 @@ class Bulk implements BulkDriver {
   reset(): Awaitable<void> {
     return this.#device.reset()
   }
+
+  throttle(percent: number): Awaitable<void> {
+    return this.#device.throttle?.(percent)
+  }
+}
+
+/** Pages at the end of memory that the workload leaves alone at power-on. */
+function pagesReserved({ memoryBytes, workload, reservedBytes }: BulkOptions): number {
+  const fallback = workload?.p2pPagesPerSecond === undefined ? 0 : memoryBytes / 16
+  if (reservedBytes === undefined) return Math.ceil(fallback / PAGE_BYTES)
+  if (reservedBytes >= 0 && reservedBytes <= memoryBytes) return Math.ceil(reservedBytes / PAGE_BYTES)
+  throw new VfioError(
+    'EINVAL',
+    `Cannot create bulk: ${reservedBytes} reserved bytes are out of range, use 0 to ${memoryBytes}`,
+  )
 }

@@ -10,9 +10,12 @@ import {
   DescriptorStatus,
 } from '../../../src/devices/index.ts'
 import { RING_BYTES } from '../../../src/devices/bulk/descriptor-ring.ts'
-import { isRecord, RECORD_BYTES, recordOffset } from '../../../src/devices/bulk/workload.ts'
+import { placementRegisters } from '../../../src/devices/bulk/pattern.ts'
+import { Placement, recordOffset } from '../../../src/devices/bulk/placement.ts'
+import { highOf, lowOf, RECORD_BYTES } from '../../../src/devices/bulk/record.ts'
 import { createEngine, type DataSession, DeviceState, VfioDevice, VfioError } from '../../../src/index.ts'
 import { POLLIN } from '../../../src/uapi/index.ts'
+import { contents, register, setRegister, until } from '../../support/bulk-device.ts'
 
 const { STOP, RUNNING, STOP_COPY, RESUMING, PRE_COPY, PRE_COPY_P2P, RUNNING_P2P } = DeviceState
 const MEMORY_BYTES = 1_000_003
@@ -45,41 +48,14 @@ function drain(from: DataSession): Buffer {
   }
 }
 
-function contents(bulk: BulkDriver): Buffer {
-  const bytes = Buffer.alloc(bulk.memory.byteLength)
-  bulk.memory.read(0, bytes)
-  return bytes
-}
-
 /** Memory, the register block, the ring and the interrupts raised, in a form to compare. */
 function everything(bulk: BulkDriver): unknown {
-  const block = Buffer.alloc(64)
+  const block = Buffer.alloc(128)
   const ring = Buffer.alloc(RING_BYTES)
   bulk.regions.read(0, 0, block)
   bulk.regions.read(1, 0, ring)
   const digest = createHash('sha256').update(contents(bulk)).digest('hex')
   return { digest, block, ring, sequence: bulk.sequence, interrupts: bulk.interrupts }
-}
-
-function register(bulk: BulkDriver, offset: number): number {
-  const bytes = Buffer.alloc(4)
-  bulk.regions.read(0, offset, bytes)
-  return bytes.readUInt32LE()
-}
-
-function setRegister(bulk: BulkDriver, offset: number, value: number): void {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32LE(value)
-  bulk.regions.write(0, offset, bytes)
-}
-
-/** Resolves when `seen` holds; the device's own clock brings it about. */
-async function until(seen: () => boolean): Promise<void> {
-  const end = performance.now() + 10_000
-  while (!seen()) {
-    if (performance.now() > end) throw new Error('the device never got there')
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
 }
 
 const busy = { workload: { pagesPerSecond: 20_000, seed: 42 } }
@@ -138,12 +114,17 @@ describe('bulk workload', () => {
     const bytes = contents(bulk)
     const memory = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const last = bulk.sequence - 1n
-    const offset = recordOffset(MEMORY_BYTES, 42n, last)
+    const registers = placementRegisters({ seed: 42 })
+    const offset = recordOffset(MEMORY_BYTES, registers, last)
+    const placement = new Placement(MEMORY_BYTES, registers)
     expect(memory.getBigUint64(offset, true)).toBe(last)
     let records = 0
     for (let at = 0; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES)
       if (memory.getUint32(at + 12, true) !== 0) {
-        expect(isRecord(memory, at, 42n)).toBe(true)
+        const sequence = memory.getBigUint64(at, true)
+        expect(recordOffset(MEMORY_BYTES, registers, sequence)).toBe(at)
+        expect(memory.getUint32(at + 8, true)).toBe(at / RECORD_BYTES)
+        expect(memory.getUint32(at + 12, true)).toBe(placement.checkOf(highOf(sequence), lowOf(sequence)))
         records++
       }
     expect(records).toBeGreaterThan(400)
@@ -277,7 +258,7 @@ describe('bulk registers and descriptors', () => {
     expect(register(bulk, BulkRegister.RATE)).toBe(0x01bb_aa04)
     bulk.regions.write(0, BulkRegister.ID, Uint8Array.of(0))
     expect(register(bulk, BulkRegister.ID)).toBe(BULK_ID)
-    expect(() => bulk.regions.read(0, 61, Buffer.alloc(4))).toThrowError(/lie outside it/)
+    expect(() => bulk.regions.read(0, 125, Buffer.alloc(4))).toThrowError(/lie outside it/)
     expect(() => bulk.regions.write(2, 0, Buffer.alloc(4))).toThrowError(/lie outside it/)
   })
 
