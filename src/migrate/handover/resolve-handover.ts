@@ -71,7 +71,8 @@ export async function resolveHandover(
     return await within(
       outcome,
       replyTimeoutMs,
-      () => new VfioError('ETIMEDOUT', 'Cannot settle the hand-over: the other side did not answer, try again'),
+      () =>
+        new VfioError('ETIMEDOUT', 'Cannot settle the hand-over: the other side did not answer, try again'),
     )
   } finally {
     await meeting.close()
@@ -153,7 +154,9 @@ class Meeting {
       const frame = await this.#next()
       const isOurs = frame.id === id
       const message =
-        isOurs && this.#neverRan ? { type: MessageType.DISCARDED, payload: NEVER_RAN } : await answerFor(frame)
+        isOurs && this.#neverRan
+          ? { type: MessageType.DISCARDED, payload: NEVER_RAN }
+          : await answerFor(frame)
       if (message === undefined) continue
       await this.#writer.message(frame.id, message)
       if (!isOurs) continue
@@ -183,11 +186,17 @@ class Meeting {
       throw linkFailure(error, 'use')
     })
     if (frame !== undefined) return frame
-    throw new VfioError('EPIPE', 'Cannot settle the hand-over: the other side closed the connection, try again')
+    throw new VfioError(
+      'EPIPE',
+      'Cannot settle the hand-over: the other side closed the connection, try again',
+    )
   }
 }
 
 const CLOSE_MS = 1000
 const NEVER_RAN: Uint8Array = new TextEncoder().encode(
-  JSON.stringify({ code: 'ECANCELED', message: 'Cannot receive: the destination was restarted before COMMIT' }),
+  JSON.stringify({
+    code: 'ECANCELED',
+    message: 'Cannot receive: the destination was restarted before COMMIT',
+  }),
 )

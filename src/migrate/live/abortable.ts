@@ -6,16 +6,17 @@
 
 /** Settles as `work` does, or rejects with the signal's reason when that comes first. */
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = (): void => {}
+  let stop: (() => void) | undefined
   const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(signal.reason as Error)
-    if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop)
+    const fail = (): void => reject(signal.reason as Error)
+    stop = fail
+    if (signal.aborted) fail()
+    else signal.addEventListener('abort', fail)
   })
   try {
     return await Promise.race([work, aborted])
   } finally {
-    signal.removeEventListener('abort', stop)
+    signal.removeEventListener('abort', stop as () => void)
     // Whose waiting was cut short does not come back for its failure.
     work.catch(() => {})
   }

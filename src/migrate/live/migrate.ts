@@ -20,10 +20,7 @@ import { SourceLink } from './source-link.ts'
 
 /** Where a migration goes: devices of this process, or one or more connections to a receiver. */
 export type MigrateDestination =
-  | MigrationDevice
-  | readonly MigrationDevice[]
-  | ByteDuplex
-  | readonly ByteDuplex[]
+  MigrationDevice | readonly MigrationDevice[] | ByteDuplex | readonly ByteDuplex[]
 
 /**
  * Migrates one or several devices: they work on while their state is sent, stop for the last of it, and run

@@ -48,7 +48,12 @@ export class Outbox {
    *
    * @param sinceMs - when gathering them began
    */
-  async send(stream: OutgoingStream, chunks: Uint8Array[], byteLength: number, sinceMs: number): Promise<void> {
+  async send(
+    stream: OutgoingStream,
+    chunks: Uint8Array[],
+    byteLength: number,
+    sinceMs: number,
+  ): Promise<void> {
     const { limit, signal } = this.#options
     try {
       const delayMs = limit.take(byteLength, performance.now())

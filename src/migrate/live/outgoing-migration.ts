@@ -83,8 +83,7 @@ export class OutgoingMigration {
       writeTimeoutMs: settings.replyTimeoutMs,
       onWritten: this.#progress.written,
     })
-    const rate = (): number | undefined =>
-      this.#meter.bytesPerSecond ?? finite(settings.bandwidthLimit)
+    const rate = (): number | undefined => this.#meter.bytesPerSecond ?? finite(settings.bandwidthLimit)
     this.#pump = new StreamPump(devices.streams, this.#outbox, this.#stop.signal, rate)
   }
 
@@ -328,9 +327,13 @@ export class OutgoingMigration {
     const isAlive = !this.#link.lost.aborted
     const quiet = this.#outbox.quiet()
     // Bytes on their way are device memory, which must not change before they are gone.
-    await within(quiet, CANCEL_MS, () => first).catch(() => this.#link.abort(first))
-    await quiet
-    const telling = isAlive ? this.#tellCanceled(first) : Promise.resolve()
+    try {
+      await within(quiet, CANCEL_MS, () => first)
+    } catch {
+      await this.#link.abort(first)
+      await quiet
+    }
+    const telling = isAlive ? this.#tellCanceled(first) : undefined
     await this.#unthrottle()
     const recoveries = await this.#devices.unwind()
     await telling
@@ -371,9 +374,7 @@ export class OutgoingMigration {
       ...(this.#downtimeMs === undefined
         ? {}
         : { downtimeMs: this.#downtimeMs, downtimeBoundBy: longestPart(phases) }),
-      ...(this.#switchover === undefined
-        ? {}
-        : { expectedDowntimeMs: this.#switchover.expectedDowntimeMs }),
+      ...(this.#switchover === undefined ? {} : { expectedDowntimeMs: this.#switchover.expectedDowntimeMs }),
       downtimeLimitMs: this.#settings.downtimeLimitMs,
       ...(reason === undefined ? {} : { switchover: reason }),
       zeroBytesSaved: streams.reduce((total, { zeroPages }) => total + zeroPages.pages * PAGE_BYTES, 0),

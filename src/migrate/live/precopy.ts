@@ -131,24 +131,17 @@ export class Precopy {
     onLook(situation, this.#dirtyBytesPerSecond)
     if (iterationEnded) this.#endPass(situation)
     const decision = policy.decide(situation)
-    switch (decision.action) {
-      case 'continue':
-        return undefined
-      case 'throttle':
-        await throttle(decision.percent)
-        return undefined
-      case 'abort':
-        throw new VfioError('ETIMEDOUT', notConverging(decision.reason, situation))
-      case 'switch': {
-        await outbox.drained()
-        await this.#refresh()
-        const now = { ...situation, remainingBytes: this.#remaining }
-        return {
-          reason: decision.reason,
-          remainingBytes: now.remainingBytes,
-          expectedDowntimeMs: policy.expectedDowntimeMs(now),
-        }
-      }
+    if (decision.action === 'throttle') await throttle(decision.percent)
+    if (decision.action === 'abort')
+      throw new VfioError('ETIMEDOUT', notConverging(decision.reason, situation))
+    if (decision.action !== 'switch') return undefined
+    await outbox.drained()
+    await this.#refresh()
+    const now = { ...situation, remainingBytes: this.#remaining }
+    return {
+      reason: decision.reason,
+      remainingBytes: now.remainingBytes,
+      expectedDowntimeMs: policy.expectedDowntimeMs(now),
     }
   }
 
@@ -198,19 +191,22 @@ export class Precopy {
       const { initialEpoch, initialBytes } = stream.remaining
       if (stream.session === undefined || stream.announcedEpoch >= initialEpoch || initialBytes > 0) continue
       stream.announcedEpoch = initialEpoch
-      const { index, position } = stream
-      link
-        .request(
-          { type: MessageType.INITIAL_SENT, index, position, epoch: initialEpoch },
-          [MessageType.INITIAL_LOADED],
-          (frame) => frame.index === index && frame.epoch === initialEpoch,
-        )
-        .then(
-          () => {
-            stream.loadedEpoch = Math.max(stream.loadedEpoch, initialEpoch)
-          },
-          (error: unknown) => link.lose(error),
-        )
+      void this.#awaitLoaded(stream, initialEpoch, link)
+    }
+  }
+
+  /** The switchover acknowledgement of one epoch. */
+  async #awaitLoaded(stream: OutgoingStream, epoch: number, link: SourceLink): Promise<void> {
+    const { index, position } = stream
+    try {
+      await link.request(
+        { type: MessageType.INITIAL_SENT, index, position, epoch },
+        [MessageType.INITIAL_LOADED],
+        (frame) => frame.index === index && frame.epoch === epoch,
+      )
+      stream.loadedEpoch = Math.max(stream.loadedEpoch, epoch)
+    } catch (error) {
+      link.lose(error)
     }
   }
 
@@ -228,6 +224,8 @@ export class Precopy {
 }
 
 function notConverging(reason: string, { remainingBytes, bytesPerSecond = 0 }: Situation): string {
-  const left = Number.isFinite(remainingBytes) ? `${Math.round(remainingBytes)} bytes are` : 'an unknown rest is'
+  const left = Number.isFinite(remainingBytes)
+    ? `${Math.round(remainingBytes)} bytes are`
+    : 'an unknown rest is'
   return `Cannot migrate: pre-copy does not converge (${reason}): ${left} unread at ${Math.round(bytesPerSecond)} bytes/s, allow more downtime, slow the device down or switch over anyway`
 }

@@ -63,7 +63,10 @@ export class SourceDevices {
     }
     const stopped = found.filter(({ original }) => original === STOP).length
     if (stopped > 0 && stopped < found.length)
-      throw new VfioError('EINVAL', 'Cannot migrate: some devices are stopped and some run, bring them together')
+      throw new VfioError(
+        'EINVAL',
+        'Cannot migrate: some devices are stopped and some run, bring them together',
+      )
     const isRunning = stopped === 0
     const guest =
       memory &&
@@ -71,11 +74,7 @@ export class SourceDevices {
     return new SourceDevices(isRunning ? found : found.map(withoutPrecopy), guest, p2p)
   }
 
-  private constructor(
-    devices: readonly SourceDevice[],
-    memory: SourceDevice | undefined,
-    p2p: boolean,
-  ) {
+  private constructor(devices: readonly SourceDevice[], memory: SourceDevice | undefined, p2p: boolean) {
     this.#devices = devices
     this.#memory = memory
     this.#p2p = p2p

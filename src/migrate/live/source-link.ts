@@ -85,35 +85,36 @@ export class SourceLink {
   ): Promise<Frame> {
     const { replyTimeoutMs, resendMs } = this.#times
     let waiter: Waiter | undefined
-    let onLost = (): void => {}
+    let onLost: (() => void) | undefined
     let again: ReturnType<typeof setInterval> | undefined
     const answered = new Promise<Frame>((resolve, reject) => {
       waiter = { types, isAnswer, resolve }
       this.#waiters.add(waiter)
-      onLost = () => reject(this.lost.reason as Error)
-      if (this.lost.aborted) onLost()
-      else this.lost.addEventListener('abort', onLost)
+      const fail = (): void => reject(this.lost.reason as Error)
+      onLost = fail
+      if (this.lost.aborted) fail()
+      else this.lost.addEventListener('abort', fail)
       let isWaiting = false
-      const send = (): void => {
+      const send = async (): Promise<void> => {
         // A try that still waits behind data needs no second one.
         if (isWaiting) return
         isWaiting = true
-        this.#primary.message(this.id, message).then(
-          () => {
-            isWaiting = false
-          },
-          (error: unknown) => this.#lose(error),
-        )
+        try {
+          await this.#primary.message(this.id, message)
+        } catch (error) {
+          this.#lose(error)
+        }
+        isWaiting = false
       }
-      if (!this.lost.aborted) send()
-      again = setInterval(send, resendMs)
+      if (!this.lost.aborted) void send()
+      again = setInterval(() => void send(), resendMs)
     })
     try {
       return await within(answered, replyTimeoutMs, () => this.#silent(`answer ${messageName(message.type)}`))
     } finally {
       clearInterval(again)
       this.#waiters.delete(waiter as Waiter)
-      this.lost.removeEventListener('abort', onLost)
+      this.lost.removeEventListener('abort', onLost as () => void)
     }
   }
 

@@ -67,8 +67,7 @@ export class DestinationDevices {
    */
   async start(): Promise<void> {
     const p2p: boolean[] = []
-    for (const device of this.#devices)
-      p2p.push(((await device.migrationFlags()) & MigrationFlag.P2P) !== 0)
+    for (const device of this.#devices) p2p.push(((await device.migrationFlags()) & MigrationFlag.P2P) !== 0)
     try {
       if (p2p.every(Boolean)) await this.#all(DeviceState.RUNNING_P2P)
       await this.#all(DeviceState.RUNNING)

@@ -150,10 +150,7 @@ export class IncomingMigration implements IncomingHandover {
   /** Takes a DATA frame's payload. @throws {@link VfioError} what is wrong with it */
   async data(frame: Frame, payload: ByteSource): Promise<void> {
     if (this.#phase !== 'transfer' || this.#end !== undefined)
-      throw new VfioError(
-        'EPROTO',
-        'Cannot receive: data came that was not announced, migrate again',
-      )
+      throw new VfioError('EPROTO', 'Cannot receive: data came that was not announced, migrate again')
     const { signal } = this.#stopped
     await this.#intake.take(frame, signal, (stream) => pumpFromSource(payload, stream, { signal }))
     this.#progress(false)
@@ -251,7 +248,8 @@ export class IncomingMigration implements IncomingHandover {
       await this.#options.onTicket?.(this.#ticket)
       if (this.#failure !== undefined) return undefined
     } catch (error) {
-      await this.fail(asFailure(error, 'load the devices'))
+      // Not awaited: it waits for this load.
+      void this.fail(asFailure(error, 'load the devices'))
       return undefined
     }
     this.#phase = 'ready'
@@ -332,14 +330,14 @@ export class IncomingMigration implements IncomingHandover {
     this.#failure = error
   }
 
-  async #discard(error: VfioError): Promise<void> {
+  async #discard(reason: VfioError): Promise<void> {
     this.#idle?.stop()
     this.#total?.stop()
     this.#readyTimer?.stop()
-    this.#stopped.abort(error)
+    this.#stopped.abort(reason)
     await this.#intake.stopped()
     // A load under way reads what is about to be thrown away.
-    await this.#ending?.catch(() => {})
+    await Promise.allSettled([this.#ending])
     await this.#devices.discard()
     rememberOutcome(this.id, this.#phase === 'failed' ? MessageType.FAILED : MessageType.DISCARDED)
     await this.#forgetTicket()

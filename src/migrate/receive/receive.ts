@@ -44,5 +44,8 @@ export async function receive(
   const report = await receiver.accept(first)
   await Promise.all(serving)
   if (report !== undefined) return report
-  throw new VfioError('EPIPE', 'Cannot receive: the source ended the connection before it began, migrate again')
+  throw new VfioError(
+    'EPIPE',
+    'Cannot receive: the source ended the connection before it began, migrate again',
+  )
 }

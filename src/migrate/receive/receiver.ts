@@ -23,9 +23,7 @@ import type { ReceiveReport } from './receive-report.ts'
 
 /** The devices to receive into, or what opens them to fit what a source offers. */
 export type ReceiveTarget =
-  | MigrationDevice
-  | readonly MigrationDevice[]
-  | ((offer: Hello) => Awaitable<readonly MigrationDevice[]>)
+  MigrationDevice | readonly MigrationDevice[] | ((offer: Hello) => Awaitable<readonly MigrationDevice[]>)
 
 /**
  * Takes connections of sources and brings their devices here. A peer that is refused or breaks off costs
@@ -133,18 +131,15 @@ export class Receiver {
       writer.message(first.id, message),
     )
     this.#current = migration
-    void migration.settled.then(
-      (report) => {
-        // What is undecided still needs the devices.
-        if (report.owner !== 'undecided') this.#release(migration)
-      },
-      () => this.#release(migration),
-    )
+    void this.#releaseWhenSettled(migration)
     for (const look of this.#early) look()
     return migration
   }
 
-  #release(migration: IncomingMigration): void {
+  async #releaseWhenSettled(migration: IncomingMigration): Promise<void> {
+    const [result] = await Promise.allSettled([migration.settled])
+    // What is undecided still needs the devices.
+    if (result.status === 'fulfilled' && result.value.owner === 'undecided') return
     if (this.#current !== migration) return
     this.#current = undefined
     this.#claimed = false
@@ -172,8 +167,8 @@ export class Receiver {
     if (signal?.aborted === true) cancel()
     const send = (message: OutgoingMessage): Promise<void> => writer.message(first.id, message)
     try {
-      const answer = await migration.prepare()
-      if (!migration.isOver) await send(answer)
+      const welcome = await migration.prepare()
+      if (!migration.isOver) await send(welcome)
       const serving = this.#serveFrames(migration, reader, send)
       const report = await migration.settled
       // A lost RUNNING is asked for again, on this connection as long as there is one.
@@ -234,7 +229,7 @@ export class Receiver {
   async #find(id: string): Promise<IncomingMigration> {
     if (this.#current?.id === id) return this.#current
     const { helloTimeoutMs } = this.#options
-    let look = (): void => {}
+    let look: (() => void) | undefined
     const found = new Promise<IncomingMigration>((resolve) => {
       look = () => {
         if (this.#current?.id === id) resolve(this.#current)
@@ -248,7 +243,7 @@ export class Receiver {
         () => new VfioError('EPROTO', 'Cannot receive: a connection belongs to no migration here'),
       )
     } finally {
-      this.#early.delete(look)
+      this.#early.delete(look as () => void)
     }
   }
 }
