@@ -107,7 +107,7 @@ function connected(
     const onAbort = (): void => fail(canceled(action, signal as AbortSignal))
     const timer = setTimeout(
       () =>
-        settle(
+        fail(
           new VfioError('ETIMEDOUT', `Cannot ${action}: no answer for ${connectTimeoutMs} ms, check it`),
         ),
       connectTimeoutMs,
