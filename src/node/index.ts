@@ -1,5 +1,5 @@
 /**
- * `stopcopy/node`: files and Node streams as transports.
+ * `stopcopy/node`: files, Node streams and sockets as transports, and threads.
  *
  * @module
  */
@@ -9,3 +9,7 @@ export { type FileSource, fileSource, READ_AHEAD_BYTES } from './file-source.ts'
 export { nodeReadable } from './node-readable.ts'
 export { nodeWritable } from './node-writable.ts'
 export { createWorker, type WorkerOptions } from './create-worker.ts'
+export { type Connection, type ConnectionOptions, type Listener, RECEIVE_BYTES } from './connection.ts'
+export { connect, type ConnectOptions } from './connect.ts'
+export { listen, type ListenOptions } from './listen.ts'
+export { type Pem, type TlsOptions } from './tls-options.ts'
