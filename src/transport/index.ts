@@ -6,6 +6,7 @@
 
 export type { ByteDuplex, ByteSink, ByteSource } from './byte-stream.ts'
 export { canceled } from './interruption.ts'
+export { LoopTurns } from './loop-turns.ts'
 export { MEMORY_PAIR_BYTES, memoryPair } from './memory-duplex.ts'
 export { ownedChunks } from './owned-chunks.ts'
 export {

@@ -127,6 +127,9 @@ export function encodeFailure(error: VfioError): Uint8Array {
 
 /** The failure of the other side; its text is cut and cleaned, since it ends on a terminal. */
 export function decodeFailure(payload: Uint8Array, action: string): VfioError {
+  // How a hand-over ended long ago is remembered without its reason.
+  if (payload.length === 0)
+    return new VfioError('ECANCELED', `Cannot ${action}: it was given up there, migrate again`)
   const fields = decode('FAILED', payload)
   const { code, errno, message, section, offset } = fields
   const text = `Cannot ${action}: ${typeof message === 'string' ? oneLine(message) : 'no reason was given'}`

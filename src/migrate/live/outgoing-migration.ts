@@ -24,11 +24,11 @@ import {
 import type { HandoverTicket } from '../handover/ticket.ts'
 import { PROTOCOL_VERSIONS } from '../receive/compatibility.ts'
 import { asFailure } from '../recovery.ts'
-import { type Owner, throughput } from '../report.ts'
 import { canceled } from '../../transport/index.ts'
 import { abortable } from './abortable.ts'
 import type { MigrateSettings } from './migrate-options.ts'
-import type { MigrateReport, SwitchoverReason } from './migrate-report.ts'
+import { composeReport } from './compose-report.ts'
+import type { MigrateReport } from './migrate-report.ts'
 import { MigrationError } from './migration-error.ts'
 import { Outbox } from './outbox.ts'
 import { Precopy, type Switchover } from './precopy.ts'
@@ -45,8 +45,6 @@ const PINGS = 5
 const CANCEL_MS = 1000
 /** What loading and starting a device is taken to cost before it was seen. */
 const ASSUMED_MS = 1
-/** Size of a page, for what zero pages saved. */
-const PAGE_BYTES = 4096
 
 /** A migration that goes out. */
 export class OutgoingMigration {
@@ -99,6 +97,8 @@ export class OutgoingMigration {
     if (lost.aborted) lose()
     try {
       await this.#prepare()
+      // Nothing may come between this look and COMMIT.
+      this.#stop.signal.throwIfAborted()
     } catch (error) {
       const first = asFailure(error, ACTION, signal)
       await this.#giveBack(first, signal)
@@ -125,7 +125,6 @@ export class OutgoingMigration {
     this.#progress.enter('load')
     await this.#load()
     this.#checkDowntime()
-    this.#stop.signal.throwIfAborted()
   }
 
   /** HELLO: everything is compared, and the destination is in RESUMING, before the source leaves RUNNING. */
@@ -268,6 +267,7 @@ export class OutgoingMigration {
   async #handedOver(): Promise<MigrateReport> {
     if (this.#devices.running) this.#downtimeMs = performance.now() - this.#stopRequestMs
     this.#progress.enter('done')
+    await this.#unthrottle()
     await this.#devices.giveUp()
     await this.#devices.close()
     await this.#link.close()
@@ -328,11 +328,12 @@ export class OutgoingMigration {
     const quiet = this.#outbox.quiet()
     // Bytes on their way are device memory, which must not change before they are gone.
     try {
-      await within(quiet, CANCEL_MS, () => first)
+      if (isAlive) await within(quiet, CANCEL_MS, () => first)
+      else await this.#link.abort(first)
     } catch {
       await this.#link.abort(first)
-      await quiet
     }
+    await quiet
     const telling = isAlive ? this.#tellCanceled(first) : undefined
     await this.#unthrottle()
     const recoveries = await this.#devices.unwind()
@@ -357,39 +358,21 @@ export class OutgoingMigration {
     return abortable(work, this.#stop.signal)
   }
 
-  #report(owner: Owner | 'undecided'): MigrateReport {
-    const { phases, iterations, mostThrottlePercent, bytes, elapsedMs } = this.#progress
-    const { streams, precopy } = this.#devices
-    const reason: SwitchoverReason | undefined =
-      this.#switchover?.reason ?? (this.#stopRequestMs > 0 && !precopy ? 'no-precopy' : undefined)
-    return {
+  #report(owner: MigrateReport['owner']): MigrateReport {
+    const wasStopped = this.#stopRequestMs > 0
+    return composeReport(this.#progress, this.#devices, {
       id: this.#link.id,
-      bytes,
-      elapsedMs,
-      bytesPerSecond: throughput(bytes, phases.precopyMs + phases.drainMs),
       owner,
-      ...(this.#ticket === undefined ? {} : { ticket: this.#ticket }),
-      ...(this.#undecidedBecause === undefined ? {} : { undecidedBecause: this.#undecidedBecause }),
-      iterations,
-      ...(this.#downtimeMs === undefined
-        ? {}
-        : { downtimeMs: this.#downtimeMs, downtimeBoundBy: longestPart(phases) }),
-      ...(this.#switchover === undefined ? {} : { expectedDowntimeMs: this.#switchover.expectedDowntimeMs }),
+      ticket: this.#ticket,
+      undecidedBecause: this.#undecidedBecause,
+      downtimeMs: this.#downtimeMs,
       downtimeLimitMs: this.#settings.downtimeLimitMs,
-      ...(reason === undefined ? {} : { switchover: reason }),
-      zeroBytesSaved: streams.reduce((total, { zeroPages }) => total + zeroPages.pages * PAGE_BYTES, 0),
-      throttlePercent: mostThrottlePercent,
-      ...(this.#canceledTooLate ? { canceledTooLate: true as const } : {}),
+      expectedDowntimeMs: this.#switchover?.expectedDowntimeMs,
+      switchover: this.#switchover?.reason ?? (wasStopped ? 'no-precopy' : undefined),
+      canceledTooLate: this.#canceledTooLate,
       connections: this.#link.writers.length,
-      devices: streams.map(({ device, position }) => ({ type: device.identity.type, bytes: position })),
-      phases: { ...phases },
-    }
+    })
   }
-}
-
-function longestPart(phases: MigrateReport['phases']): 'stop' | 'drain' | 'load' | 'commit' {
-  const parts = ['stop', 'drain', 'load', 'commit'] as const
-  return parts.reduce((longest, part) => (phases[`${part}Ms`] > phases[`${longest}Ms`] ? part : longest))
 }
 
 function finite(value: number): number | undefined {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { LoopTurns } from '../../transport/index.ts'
 import { abortable } from './abortable.ts'
 import type { Outbox } from './outbox.ts'
 import type { OutgoingStream } from './outgoing-stream.ts'
@@ -17,8 +18,6 @@ const WRITE_CHUNKS = 1023
 /** A write should not take longer than this on a slow link: messages wait behind it. */
 const WRITE_MS = 200
 const LEAST_WRITE_BYTES: number = 16 * 1024
-/** Longest stretch of work between two turns of the event loop. */
-const STRETCH_MS = 10
 
 /** The streams of a migration and where they go. */
 export class StreamPump {
@@ -27,7 +26,7 @@ export class StreamPump {
   readonly #signal: AbortSignal
   readonly #bytesPerSecond: () => number | undefined
   #next = 0
-  #stretchMs: number = performance.now()
+  readonly #turns: LoopTurns = new LoopTurns()
 
   constructor(
     streams: readonly OutgoingStream[],
@@ -47,7 +46,10 @@ export class StreamPump {
    * @returns 'sent', or when none has: 'idle' (some may get more) or 'ended' (all gave their permanent end)
    */
   async step(): Promise<'sent' | 'idle' | 'ended'> {
-    await this.#giveWay()
+    this.#signal.throwIfAborted()
+    // Writes may settle without the event loop: timers, the device's own among them, must get their turn.
+    const turn = this.#turns.giveWay()
+    if (turn !== undefined) await turn
     let isBusy = false
     for (let tried = 0; tried < this.#streams.length; tried++) {
       const stream = this.#streams[this.#next] as OutgoingStream
@@ -109,15 +111,6 @@ export class StreamPump {
     const rate = this.#bytesPerSecond()
     if (rate === undefined) return WRITE_BYTES
     return Math.max(LEAST_WRITE_BYTES, Math.min(WRITE_BYTES, Math.floor((rate * WRITE_MS) / 1000)))
-  }
-
-  /** Writes may settle without the event loop: timers, the device's own among them, must get their turn. */
-  async #giveWay(): Promise<void> {
-    this.#signal.throwIfAborted()
-    if (performance.now() - this.#stretchMs < STRETCH_MS) return
-    await new Promise((resolve) => setTimeout(resolve, 0))
-    this.#stretchMs = performance.now()
-    this.#signal.throwIfAborted()
   }
 }
 

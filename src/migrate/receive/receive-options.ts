@@ -32,6 +32,11 @@ export interface ReceiveOptions {
    * said, again before the devices start, and with undefined when the hand-over is settled.
    */
   readonly onTicket?: ((ticket: HandoverTicket | undefined) => unknown) | undefined
+  /**
+   * The ticket that an earlier process left behind, which has ended: its devices are gone with it. Had COMMIT
+   * not come, sources that ask are told DISCARDED.
+   */
+  readonly leftTicket?: HandoverTicket | undefined
   /** The guest's memory, when the source sends it: see `guestMemoryDestination`. */
   readonly memory?: MigrationDevice | undefined
   /** A second thread for checksums, as for `restore`. */

@@ -11,9 +11,10 @@ import { within } from '../handover/deadline.ts'
 import type { OutgoingMessage } from '../handover/frame.ts'
 import { type Frame, FrameReader } from '../handover/frame-reader.ts'
 import { FrameWriter, linkFailure } from '../handover/frame-writer.ts'
-import { answerFor } from '../handover/known-handovers.ts'
+import { answerFor, rememberOutcome } from '../handover/known-handovers.ts'
 import { MessageType, messageName } from '../handover/message-type.ts'
 import { decodeHello, encodeFailure, type Hello } from '../handover/payloads.ts'
+import { checkTicket } from '../handover/ticket.ts'
 import { asFailure } from '../recovery.ts'
 import { checkOffer, commonVersion } from './compatibility.ts'
 import { DestinationDevices } from './destination-devices.ts'
@@ -48,6 +49,10 @@ export class Receiver {
   constructor(target: ReceiveTarget, options: ReceiveOptions = {}) {
     this.#target = target
     this.#options = receiveDefaults(options)
+    const { leftTicket } = options
+    if (leftTicket === undefined) return
+    const { id, role, phase } = checkTicket(leftTicket)
+    if (role === 'destination' && phase === 'ready') rememberOutcome(id, MessageType.DISCARDED)
   }
 
   /**
@@ -86,9 +91,11 @@ export class Receiver {
       await settle(() => writer.abort(failure))
       throw failure
     } finally {
-      await settle(() => reader.cancel(new VfioError('ECANCELED', 'Cannot read: the migration is over')))
-      await settle(() => within(writer.close(), FAREWELL_MS, () => new Error('not taken')))
-      await settle(() => writer.abort(new VfioError('ECANCELED', 'Cannot write: the migration is over')))
+      const over = new VfioError('ECANCELED', 'Cannot use the connection: the migration is over')
+      // What was said last must get through before the connection goes.
+      await settle(() => within(writer.close(), FAREWELL_MS, () => over))
+      await settle(() => reader.cancel(over))
+      await settle(() => writer.abort(over))
     }
   }
 
@@ -166,19 +173,19 @@ export class Receiver {
     signal?.addEventListener('abort', cancel)
     if (signal?.aborted === true) cancel()
     const send = (message: OutgoingMessage): Promise<void> => writer.message(first.id, message)
+    const welcome = await migration.prepare()
+    if (!migration.isOver) send(welcome).catch((error: unknown) => lost(migration, error))
+    const serving = this.#serveFrames(migration, reader, send)
+    // A lost RUNNING is asked for again, on this connection as long as there is one. After a failure the
+    // source must have the time to read of it: closing at once could take that from it.
+    let serveMs = FAREWELL_MS
     try {
-      const welcome = await migration.prepare()
-      if (!migration.isOver) await send(welcome)
-      const serving = this.#serveFrames(migration, reader, send)
       const report = await migration.settled
-      // A lost RUNNING is asked for again, on this connection as long as there is one.
-      await within(serving, lingerMs, () => new Error('the source keeps the connection')).catch(() => {})
+      serveMs = lingerMs
       return report
-    } catch (error) {
-      await migration.linkLost(linkFailure(error, 'use'))
-      return await migration.settled
     } finally {
       signal?.removeEventListener('abort', cancel)
+      await settle(() => within(serving, serveMs, () => new Error('the source keeps the connection')))
     }
   }
 
@@ -191,10 +198,7 @@ export class Receiver {
     try {
       for (let frame = await reader.next(); frame !== undefined; frame = await reader.next()) {
         checkId(frame, migration.id)
-        if (frame.type === MessageType.DATA) {
-          if (migration.isOver) continue
-          await migration.data(frame, reader.payload)
-        }
+        if (frame.type === MessageType.DATA) await takeData(migration, frame, reader)
         // Not awaited: a load must not keep CANCEL from being read.
         else void answer(migration, frame, send)
       }
@@ -202,7 +206,7 @@ export class Receiver {
         new VfioError('EPIPE', 'Cannot receive: the source closed the connection before it committed'),
       )
     } catch (error) {
-      await migration.linkLost(linkFailure(error, 'use'))
+      await lost(migration, error)
     }
   }
 
@@ -216,12 +220,11 @@ export class Receiver {
             'EPROTO',
             `Cannot receive: ${messageName(frame.type)} came over a data connection`,
           )
-        if (!migration.isOver) await migration.data(frame, reader.payload)
+        await takeData(migration, frame, reader)
       }
     } catch (error) {
-      const failure = linkFailure(error, 'use')
-      await migration.linkLost(failure)
-      throw failure
+      await lost(migration, error)
+      throw error
     }
   }
 
@@ -260,8 +263,22 @@ async function answer(
     const message = await migration.handle(frame)
     if (message !== undefined) await send(message)
   } catch (error) {
-    await migration.linkLost(linkFailure(error, 'use'))
+    await lost(migration, error)
   }
+}
+
+/** What is wrong with the bytes ends the migration, not the connection: the source is told over it. */
+async function takeData(migration: IncomingMigration, frame: Frame, reader: FrameReader): Promise<void> {
+  if (migration.isOver) return
+  try {
+    await migration.data(frame, reader.payload)
+  } catch (error) {
+    await lost(migration, error)
+  }
+}
+
+async function lost(migration: IncomingMigration, error: unknown): Promise<void> {
+  await migration.linkLost(linkFailure(error, 'use'))
 }
 
 /** A connection that is not part of a migration: asks how hand-overs ended, and commits cut ones. */
