@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { assert, jsonValue, oneof, property, uint8Array } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { VfioError } from '../../../../src/errors.ts'
 import { configurationFingerprint } from '../../../../src/format/index.ts'
@@ -87,8 +87,8 @@ describe('payloads', () => {
 
   it('of any bytes or any JSON are decoded or EPROTO, nothing else', () => {
     const decoders = [decodeHello, decodeWelcome, decodeEnd, decodeTook]
-    fc.assert(
-      fc.property(fc.oneof(fc.uint8Array({ maxLength: 64 }), fc.jsonValue().map(json)), (payload) => {
+    assert(
+      property(oneof(uint8Array({ maxLength: 64 }), jsonValue().map(json)), (payload) => {
         for (const decode of decoders) expect(['ok', 'EPROTO']).toContain(outcome(() => decode(payload)))
         expect(['ok', 'EPROTO']).toContain(outcome(() => decodeFailure(payload, 'migrate')))
       }),
