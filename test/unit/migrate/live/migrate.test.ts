@@ -153,6 +153,71 @@ describe('migrate', () => {
   })
 })
 
+describe('migrate with guest memory', () => {
+  /** A guest's memory of 1 MiB at 4 GiB, behind bulk's DMA. */
+  function guest(): {
+    bytes: Uint8Array
+    ranges: { iova: bigint; length: bigint }[]
+    at: (iova: bigint) => number
+  } {
+    const base = 2n ** 32n
+    return {
+      bytes: new Uint8Array(MIB),
+      ranges: [{ iova: base, length: BigInt(MIB) }],
+      at: (iova) => Number(iova - base),
+    }
+  }
+
+  it('brings what devices wrote to it meanwhile, and stops logging', async () => {
+    const [here, there] = [guest(), guest()]
+    here.bytes.fill(0x11, 0, 5 * 4096)
+    const from = createBulk({
+      memoryBytes: 4 * MIB,
+      seed: 1,
+      workload: { pagesPerSecond: 5000 },
+      hostMemory: {
+        read: (iova, dst) => dst.set(here.bytes.subarray(here.at(iova), here.at(iova) + dst.length)),
+        write: (iova, src) => here.bytes.set(src, here.at(iova)),
+      },
+    })
+    const source = await open(from)
+    let passes = 0
+    const report = await migrate(source, await open(target()), {
+      memory: {
+        pageSize: 4096,
+        ranges: here.ranges,
+        read: (iova, dst) => dst.set(here.bytes.subarray(here.at(iova), here.at(iova) + dst.length)),
+      },
+      receive: {
+        memory: {
+          pageSize: 4096,
+          ranges: there.ranges,
+          write: (iova, src) => there.bytes.set(src, there.at(iova)),
+        },
+      },
+      onEvent: (event) => {
+        if (event.type !== 'iteration' || passes++ > 0) return
+        // A DMA write behind the first pass: only the device's log knows of it.
+        const iova = here.ranges[0]!.iova + 100n * 4096n
+        here.bytes.fill(0x22, here.at(iova), here.at(iova) + 64)
+        from.dirtyLog.mark(iova, 64)
+      },
+    })
+    expect(report.devices.map(({ type }) => type)).toEqual(['bulk', 'guest-memory'])
+    expect(Buffer.from(there.bytes).equals(Buffer.from(here.bytes))).toBe(true)
+    expect(there.bytes[100 * 4096]).toBe(0x22)
+    await expect(
+      source.dmaLoggingReport({ iova: 2n ** 32n, length: 4096n, pageSize: 4096 }, new Uint8Array(8)),
+    ).rejects.toMatchObject({ code: 'EINVAL' })
+  })
+
+  it('at one end only is refused', async () => {
+    const memory = { pageSize: 4096, ranges: guest().ranges, read: () => {} }
+    const error = await failure(migrate(await open(target(MIB)), await open(target(MIB)), { memory }))
+    expect(error.message).toContain('pass memory at both ends')
+  })
+})
+
 describe('migrate refuses', () => {
   it('another device, before the source leaves RUNNING', async () => {
     const driver = new ScriptedDriver({ flags: 7 })
