@@ -40,6 +40,20 @@ function contentOf({ memory }: BulkDriver): Buffer {
   return bytes
 }
 
+/** A guest's memory of 1 MiB at 4 GiB, behind bulk's DMA. */
+function guest(): {
+  bytes: Uint8Array
+  ranges: { iova: bigint; length: bigint }[]
+  at: (iova: bigint) => number
+} {
+  const base = 2n ** 32n
+  return {
+    bytes: new Uint8Array(MIB),
+    ranges: [{ iova: base, length: BigInt(MIB) }],
+    at: (iova) => Number(iova - base),
+  }
+}
+
 async function failure(work: Promise<unknown>): Promise<MigrationError> {
   const error: unknown = await work.then(
     () => expect.fail('it did not fail'),
@@ -154,20 +168,6 @@ describe('migrate', () => {
 })
 
 describe('migrate with guest memory', () => {
-  /** A guest's memory of 1 MiB at 4 GiB, behind bulk's DMA. */
-  function guest(): {
-    bytes: Uint8Array
-    ranges: { iova: bigint; length: bigint }[]
-    at: (iova: bigint) => number
-  } {
-    const base = 2n ** 32n
-    return {
-      bytes: new Uint8Array(MIB),
-      ranges: [{ iova: base, length: BigInt(MIB) }],
-      at: (iova) => Number(iova - base),
-    }
-  }
-
   it('brings what devices wrote to it meanwhile, and stops logging', async () => {
     const [here, there] = [guest(), guest()]
     here.bytes.fill(0x11, 0, 5 * 4096)
