@@ -1,5 +1,5 @@
 /**
- * `stopcopy/node`: files and Node streams as transports.
+ * `stopcopy/node`: files, Node streams and WebSockets as transports.
  *
  * @module
  */
@@ -9,3 +9,5 @@ export { type FileSource, fileSource, READ_AHEAD_BYTES } from './file-source.ts'
 export { nodeReadable } from './node-readable.ts'
 export { nodeWritable } from './node-writable.ts'
 export { createWorker, type WorkerOptions } from './create-worker.ts'
+export { listenWebSocket, type ListenWebSocketOptions, type WebSocketListener } from './listen-web-socket.ts'
+export { connectWebSocket, type ConnectWebSocketOptions, type WebSocketConnection } from './web-socket.ts'

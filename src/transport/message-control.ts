@@ -28,7 +28,7 @@ export type MessageControl =
   | ({ readonly kind: 'open' | 'opened' } & MessageLimits)
   | { readonly kind: 'grant'; readonly byteLength: number }
   | { readonly kind: 'end' | 'ended' }
-  | { readonly kind: 'abort' | 'cancel'; readonly reason: string }
+  | { readonly kind: 'abort'; readonly reason: string }
 
 /** The text of a control message. */
 export function encodeControl(control: MessageControl): string {
@@ -39,7 +39,6 @@ export function encodeControl(control: MessageControl): string {
     case 'grant':
       return `grant ${control.byteLength}`
     case 'abort':
-    case 'cancel':
       return `${control.kind} ${plainText(control.reason)}`
     default:
       return control.kind
@@ -66,7 +65,6 @@ export function parseControl(text: string): MessageControl {
       if (words.length > 0) throw malformed(text)
       return { kind }
     case 'abort':
-    case 'cancel':
       return { kind, reason: plainText(words.join(' ')) }
     default:
       throw malformed(text)

@@ -9,8 +9,7 @@
  * text      grant N            N bytes of credit come back: so much was taken by the reader
  * text      end                no more data in this direction
  * text      ended              the answer to "end": everything has arrived
- * text      abort REASON       both directions are given up; at most 200 characters
- * text      cancel REASON      no more data is wanted; the other direction goes on
+ * text      abort REASON       the connection is given up; at most 200 characters
  *
  * A                           B
  * | open 1 W M ------------> |    each side: "open" at once, "opened" to the other's "open",
@@ -57,16 +56,20 @@ export interface MessageDuplexOptions {
  * the credit of the other end, which gets it back as its reader takes them: so at most `windowBytes` are in
  * flight, whatever the channel holds by itself. Chunks are copied, leases are what arrived.
  *
- * `open` waits for the other end. `close` settles when everything has arrived there, read or not. `abort` gives
- * up both directions; `cancel` only the reading, while this end still writes. The other end's calls are then
- * EPIPE with the reason in their message, and so they are when the channel ends; EPROTO when this end
- * broke the protocol. The channel is closed when both directions are over.
+ * `open` waits for the other end. `close` settles when everything has arrived there, read or not, and leaves
+ * reading alone; the channel is closed when both directions have ended. `abort` and `cancel` give up both
+ * directions, as far as they have not ended: the other end's calls are then EPIPE with the reason in their
+ * message. Calls are EPIPE, too, when the channel ends, and EPROTO when the other end breaks the protocol.
  *
  * @throws {@link VfioError} EINVAL when `windowBytes` has no room for two messages
  */
 export function messageDuplex(channel: MessageChannelLike, options: MessageDuplexOptions = {}): ByteDuplex {
-  const { windowBytes = MESSAGE_WINDOW_BYTES, connectTimeoutMs } = options
-  const { maxMessageBytes } = channel
+  return new MessageDuplex(channel, messageLimits(channel.maxMessageBytes, options), options.connectTimeoutMs)
+}
+
+/** What an end receives. @throws {@link VfioError} EINVAL when there is no room for two messages */
+export function messageLimits(maxMessageBytes: number, options: MessageDuplexOptions): MessageLimits {
+  const { windowBytes = MESSAGE_WINDOW_BYTES } = options
   if (!Number.isSafeInteger(maxMessageBytes) || maxMessageBytes < MIN_MESSAGE_COST) {
     throw new VfioError('EINVAL', `Cannot connect: messages of ${maxMessageBytes} bytes, use 1,024 or more`)
   }
@@ -76,7 +79,7 @@ export function messageDuplex(channel: MessageChannelLike, options: MessageDuple
       `Cannot connect: a window of ${windowBytes} bytes, use ${2 * maxMessageBytes} or more`,
     )
   }
-  return new MessageDuplex(channel, { windowBytes, maxMessageBytes }, connectTimeoutMs)
+  return { windowBytes, maxMessageBytes }
 }
 
 class MessageDuplex implements ByteDuplex {
@@ -109,7 +112,9 @@ class MessageDuplex implements ByteDuplex {
     channel.open({
       message: (data) => this.#receive(data),
       drained: () => this.#outbox.drained(),
-      closed: (cause) => this.#broken(cause),
+      closed: (cause) => {
+        if (this.#closing === undefined) this.#broken(cause)
+      },
     })
     this.#tell({ kind: 'open', ...limits })
   }
@@ -129,7 +134,7 @@ class MessageDuplex implements ByteDuplex {
   }
 
   async abort(reason: unknown): Promise<void> {
-    if (!this.#outbox.isDelivered && this.#closing === undefined) this.#giveUp(givenUp('use', reason), reason)
+    if (!this.#outbox.isDelivered) this.#giveUp(givenUp(reason), reason)
     await this.#closing
   }
 
@@ -146,9 +151,8 @@ class MessageDuplex implements ByteDuplex {
   }
 
   async cancel(reason: unknown): Promise<void> {
-    if (!this.#inbox.isOver) this.#tell({ kind: 'cancel', reason: reasonText(reason) })
-    this.#inbox.fail(givenUp('read from', reason))
-    this.#closeWhenOver()
+    if (this.#inbox.isEnded) this.#inbox.fail(givenUp(reason))
+    else this.#giveUp(givenUp(reason), reason)
     await this.#closing
   }
 
@@ -186,10 +190,7 @@ class MessageDuplex implements ByteDuplex {
       case 'ended':
         return this.#outbox.ended()
       case 'abort':
-        this.#fail(otherGaveUp('use', control.reason))
-        return void this.#shut()
-      case 'cancel':
-        return this.#outbox.fail(otherGaveUp('write to', control.reason))
+        return this.#broken(otherGaveUp(control.reason))
     }
   }
 
@@ -219,27 +220,24 @@ class MessageDuplex implements ByteDuplex {
 
   /** Gives up both directions and says so. */
   #giveUp(failure: VfioError, reason: unknown = failure): void {
-    this.#fail(failure)
+    this.#inbox.fail(failure)
     this.#tell({ kind: 'abort', reason: reasonText(reason) })
-    void this.#shut()
+    this.#over(failure)
   }
 
   #broken(cause: unknown): void {
-    if (this.#closing !== undefined) return
     const failure = VfioError.is(cause)
       ? cause
       : new VfioError('EPIPE', 'Cannot use the connection: the channel was closed, open a new one', { cause })
     // What has arrived completely stays readable.
-    if (!this.#inbox.isOver) this.#inbox.fail(failure)
+    if (!this.#inbox.isEnded) this.#inbox.fail(failure)
+    this.#over(failure)
+  }
+
+  #over(failure: VfioError): void {
     this.#outbox.fail(failure)
     this.#disconnected(failure)
     void this.#shut()
-  }
-
-  #fail(failure: VfioError): void {
-    this.#inbox.fail(failure)
-    this.#outbox.fail(failure)
-    this.#disconnected(failure)
   }
 
   #closeWhenOver(): void {
@@ -257,15 +255,13 @@ function unexpected(reason: string): VfioError {
   return new VfioError('EPROTO', `Cannot take a message: ${reason}, check the other end`)
 }
 
-function givenUp(action: string, cause: unknown): VfioError {
-  const text = `Cannot ${action} the connection: this end gave up, open a new one`
-  return new VfioError('ECANCELED', text, { cause })
+function givenUp(cause: unknown): VfioError {
+  return new VfioError('ECANCELED', 'Cannot use the connection: this end gave up, open a new one', { cause })
 }
 
-function otherGaveUp(action: string, reason: string): VfioError {
+function otherGaveUp(reason: string): VfioError {
   const why = reason === '' ? 'without a reason' : `("${reason}")`
-  const text = `Cannot ${action} the connection: the other end gave up ${why}, open a new one`
-  return new VfioError('EPIPE', text)
+  return new VfioError('EPIPE', `Cannot use the connection: the other end gave up ${why}, open a new one`)
 }
 
 function timedOut(connectTimeoutMs: number): VfioError {

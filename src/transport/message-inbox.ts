@@ -49,6 +49,11 @@ export class MessageInbox {
     return this.#isEnded || this.#failure !== undefined
   }
 
+  /** Whether all has arrived. */
+  get isEnded(): boolean {
+    return this.#isEnded
+  }
+
   /** A data message. @throws {@link VfioError} EPROTO when the peer may not send it */
   accept(bytes: Uint8Array): void {
     const cost = messageCost(bytes.length)
@@ -59,7 +64,6 @@ export class MessageInbox {
     }
     if (cost > this.#credit) throw refused('it goes beyond the credit')
     this.#credit -= cost
-    if (this.#failure !== undefined) return
     this.#queue.push({ rest: bytes, cost, leases: 0 })
     this.#serve()
   }
@@ -68,7 +72,7 @@ export class MessageInbox {
   end(): void {
     if (this.#isEnded) throw refused('the end came twice')
     this.#isEnded = true
-    if (this.#failure === undefined) this.#serve()
+    this.#serve()
   }
 
   /** Gives up what was not taken; a read under way settles. Leases stay as they are. */

@@ -6,7 +6,9 @@
 
 /** What an event of a channel tells; everything in it comes from the other side. */
 export interface ChannelEvent {
+  readonly type: string
   readonly data?: unknown
+  readonly code?: unknown
 }
 
 /** The part of an EventTarget that channels need; those of Node have it, too. */

@@ -248,7 +248,7 @@ describe('messageDuplex', () => {
     expect((await closing).code).toBe('EPIPE')
   })
 
-  it('drops what arrives after cancel, still within the credit', async () => {
+  it('cancel gives up both directions and takes nothing more', async () => {
     const { duplex, channel } = alone()
     const dst = new Uint8Array(4)
     const reading = failureOf(() => duplex.read(dst))
@@ -256,30 +256,36 @@ describe('messageDuplex', () => {
     channel.deliver(pattern(4, 1))
     expect((await reading).code).toBe('ECANCELED')
     expect([...dst]).toEqual([0, 0, 0, 0])
-    await duplex.write([pattern(1)])
-    for (let round = 0; round < 8; round++) channel.deliver(new Uint8Array(1024))
-    expect(await codeOf(() => duplex.write([pattern(1)]))).toBe('EPROTO')
+    expect(await codes(duplex)).toEqual(['ECANCELED', 'ECANCELED'])
+    expect([channel.said.at(-1), channel.isClosed]).toEqual(['abort enough', true])
   })
 
-  it('closes the channel when this end was closed and cancels the other direction', async () => {
+  it('cancel after all has arrived lets this end write on', async () => {
     const { duplex, channel } = alone()
+    channel.deliver(pattern(4))
+    channel.deliver('end')
+    await duplex.cancel('not needed')
+    expect(await codes(duplex)).toEqual(['ECANCELED', 'ok'])
     const closing = duplex.close()
     await turn()
     channel.deliver('ended')
     await closing
-    expect(channel.isClosed).toBe(false)
-    await duplex.cancel('no answer wanted')
-    expect(channel.said.at(-1)).toBe('cancel no answer wanted')
     expect(channel.isClosed).toBe(true)
   })
 
-  it('abort closes the channel also after the other end canceled', async () => {
-    const { duplex, channel } = alone()
-    channel.deliver('cancel full')
-    expect(await codeOf(() => duplex.write([pattern(1)]))).toBe('EPIPE')
-    expect(channel.isClosed).toBe(false)
-    await duplex.abort('then not')
-    expect(channel.isClosed).toBe(true)
+  it('cancel after close leaves what was sent to the other end', async () => {
+    const [here, there] = channelPair()
+    const [near, far] = [messageDuplex(here), messageDuplex(there)]
+    await near.write([pattern(100)])
+    await near.close()
+    expect(here.isClosed).toBe(false)
+    await near.abort('no effect')
+    expect(here.isClosed).toBe(false)
+    await near.cancel('no answer wanted')
+    expect(here.isClosed).toBe(true)
+    expect((await failureOf(() => far.write([pattern(1)]))).message).toContain('no answer wanted')
+    expect(await drain(far)).toHaveLength(100)
+    expect(there.isClosed).toBe(true)
   })
 
   it('refuses a second read or write under way, and leases of no size', async () => {

@@ -22,9 +22,8 @@ describe('messagePortDuplex', () => {
         buffers.push(...transfer)
         here.postMessage(message, transfer)
       },
-      addEventListener: (type, listener) => here.addEventListener(type, listener as (event: Event) => void),
-      removeEventListener: (type, listener) =>
-        here.removeEventListener(type, listener as (event: Event) => void),
+      addEventListener: (type, listener) => here.addEventListener(type, listener),
+      removeEventListener: (type, listener) => here.removeEventListener(type, listener),
       start: () => here.start(),
       close: () => here.close(),
     }
