@@ -46,7 +46,6 @@ export const WEB_SOCKET_CONNECT_MS: number = 10_000
  * async function send(url: string): Promise<void> {
  *   const connection = await connectWebSocket(url)
  *   await save(await VfioDevice.open(createMtty()), connection)
- *   await connection.cancel('no answer wanted')
  * }
  * ```
  */

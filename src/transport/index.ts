@@ -8,12 +8,7 @@ export type { ByteDuplex, ByteSink, ByteSource } from './byte-stream.ts'
 export { canceled } from './interruption.ts'
 export { MEMORY_PAIR_BYTES, memoryPair } from './memory-duplex.ts'
 export type { MessageChannelEvents, MessageChannelLike } from './message-channel.ts'
-export {
-  MESSAGE_WINDOW_BYTES,
-  messageDuplex,
-  type MessageDuplexOptions,
-  messageLimits,
-} from './message-duplex.ts'
+export { messageDuplex, type MessageDuplexOptions, messageLimits } from './message-duplex.ts'
 export { ownedChunks } from './owned-chunks.ts'
 export {
   type LeaseSession,
