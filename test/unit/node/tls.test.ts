@@ -19,11 +19,13 @@ const URL_ANY = 'tls:127.0.0.1:0'
 const { cert: ca } = authority
 const mutual = { ...server, ca, requestClientCert: true }
 
+const drop = (): void => {}
+
 /** A listener that counts, and the errors it told of. */
 async function counting(options: ListenOptions) {
   const connections: Connection[] = []
   const refused: VfioError[] = []
-  let wake = (): void => {}
+  let wake = drop
   const listener = await listen(URL_ANY, (connection) => connections.push(connection), {
     ...options,
     onRefused: (error) => {
@@ -183,7 +185,6 @@ describe('TLS', () => {
   })
 
   it('does not listen without a certificate, with a broken one, or for nobody', async () => {
-    const drop = (): void => {}
     expect(await codeOf(() => listen(URL_ANY, drop))).toBe('EINVAL')
     expect(await codeOf(() => listen(URL_ANY, drop, { tls: { cert: 'x', key: 'y' } }))).toBe('EINVAL')
     const { key, cert } = server
