@@ -65,6 +65,7 @@ export {
   type ByteDuplex,
   type ByteSink,
   type ByteSource,
+  type ByteWindows,
   MEMORY_PAIR_BYTES,
   memoryPair,
   type SinkLike,
