@@ -42,7 +42,9 @@ async function source(path, mib, rate, limit) {
 }
 
 function child(...args) {
-  const started = fork(fileURLToPath(import.meta.url), args.map(String), { execArgv: process.env.NODE_ARGS?.split(' ') ?? [] })
+  const started = fork(fileURLToPath(import.meta.url), args.map(String), {
+    execArgv: process.env.NODE_ARGS?.split(' ') ?? [],
+  })
   started.next = () =>
     new Promise((resolve, reject) => {
       started.once('message', resolve)
@@ -56,8 +58,14 @@ const show = (value, digits = 1) => (value ?? Number.NaN).toFixed(digits).padSta
 
 async function main([runs = 20, limit = 300, mib = 512, rate = 20_000]) {
   const rows = []
-  console.log(`${mib} MiB, ${rate} pages/s, limit ${limit} ms; load ${loadavg().map((v) => v.toFixed(1)).join(' ')}`)
-  console.log(' down   expect    stop   drain    load  commit | start  ld(dst) wait | KiB left iters  GB/s  precopy peak(s/d)')
+  console.log(
+    `${mib} MiB, ${rate} pages/s, limit ${limit} ms; load ${loadavg()
+      .map((v) => v.toFixed(1))
+      .join(' ')}`,
+  )
+  console.log(
+    ' down   expect    stop   drain    load  commit | start  ld(dst) wait | KiB left iters  GB/s  precopy peak(s/d)',
+  )
   for (let run = 0; run < runs; run++) {
     const path = join(tmpdir(), `downtime-${process.pid}-${run}.sock`)
     const there = child('destination', path, mib)
@@ -71,14 +79,34 @@ async function main([runs = 20, limit = 300, mib = 512, rate = 20_000]) {
     rows.push({ ...report, peaks: [sent.peakMiB, got.peakMiB], reason: report.switchover })
     const { startMs, loadMs, waitMs } = got.report.phases
     console.log(
-      [report.downtimeMs, report.expectedDowntimeMs, phases.stopMs, phases.drainMs, phases.loadMs, phases.commitMs].map((v) => show(v)).join(' '),
-      '|', show(startMs), show(loadMs), show(waitMs), '|',
-      show(switchover.remainingBytes / 1024, 0), report.iterations.length, show(report.bytesPerSecond / 1e9, 2), show(phases.precopyMs, 0), report.switchover,
-      show(sent.peakMiB, 0), show(got.peakMiB, 0),
+      [
+        report.downtimeMs,
+        report.expectedDowntimeMs,
+        phases.stopMs,
+        phases.drainMs,
+        phases.loadMs,
+        phases.commitMs,
+      ]
+        .map((v) => show(v))
+        .join(' '),
+      '|',
+      show(startMs),
+      show(loadMs),
+      show(waitMs),
+      '|',
+      show(switchover.remainingBytes / 1024, 0),
+      report.iterations.length,
+      show(report.bytesPerSecond / 1e9, 2),
+      show(phases.precopyMs, 0),
+      report.switchover,
+      show(sent.peakMiB, 0),
+      show(got.peakMiB, 0),
     )
   }
   const downs = rows.map(({ downtimeMs }) => downtimeMs)
-  const over = rows.filter(({ downtimeMs, reason }) => reason === 'converged' && downtimeMs > limit * 1.25).length
+  const over = rows.filter(
+    ({ downtimeMs, reason }) => reason === 'converged' && downtimeMs > limit * 1.25,
+  ).length
   const off = rows.filter(({ downtimeMs: d, expectedDowntimeMs: e }) => {
     const larger = Math.max(d, e)
     return larger > 2 * Math.min(d, e) && larger - Math.min(d, e) > 5
@@ -89,5 +117,6 @@ async function main([runs = 20, limit = 300, mib = 512, rate = 20_000]) {
   )
 }
 
-if (role === 'source' || role === 'destination') await (role === 'source' ? source : destination)(words[0], ...words.slice(1).map(Number))
+if (role === 'source' || role === 'destination')
+  await (role === 'source' ? source : destination)(words[0], ...words.slice(1).map(Number))
 else await main(process.argv.slice(2).map(Number))

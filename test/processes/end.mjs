@@ -2,18 +2,38 @@
  * One end of migrations, in a process of its own: `fork` it with its setup as JSON. It says what happens and
  * does what it is told over the IPC channel; see `test/support/migration-process.ts`.
  */
-import { existsSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, renameSync, writeSync, closeSync } from 'node:fs'
-import { DeviceState, migrate, Receiver, resolveHandover, VfioDevice } from '../../dist/index.js'
+import {
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  renameSync,
+  writeSync,
+  closeSync,
+} from 'node:fs'
+import {
+  createEngine,
+  DeviceState,
+  migrate,
+  Receiver,
+  resolveHandover,
+  VfioDevice,
+} from '../../dist/index.js'
 import { createBulk, verifyBulkWorkload } from '../../dist/devices/index.js'
 import { connect, listen } from '../../dist/node/index.js'
 import { recorded } from './recorded-driver.mjs'
 
+/** Engine memory besides the device's: frames, windows, scratch. */
+const ENGINE_ROOM = 32 * 2 ** 20
 const setup = JSON.parse(process.argv[2])
 const { memoryBytes, seed, workload, log, slow = {}, ticketPath } = setup
 const isSource = setup.role === 'source'
 const say = (message) => process.send?.(message)
 
-const bulk = createBulk({ memoryBytes, ...(isSource ? { seed, workload } : {}) })
+const engine = await createEngine({ memoryBytes: memoryBytes + ENGINE_ROOM })
+const bulk = createBulk({ memoryBytes, engine, ...(isSource ? { seed, workload } : {}) })
 const driver =
   log === undefined
     ? bulk
@@ -72,6 +92,7 @@ const commands = {
   async migrate({ to, options }) {
     try {
       const report = await migrate(device, await connect(to), {
+        ...setup.options,
         ...options,
         onEvent: (event) => event.type === 'phase' && say({ event: 'phase', phase: event.phase }),
       })
@@ -108,6 +129,7 @@ const commands = {
       heapBytes: process.memoryUsage().heapUsed,
       externalBytes: process.memoryUsage().external,
       peakBytes: Number(/VmHWM:\s*(\d+)/.exec(status)[1]) * 1024,
+      engineBytes: engine.allocatedBytes,
       fds: readdirSync('/proc/self/fd').length,
       resources: process.getActiveResourcesInfo().length,
     }

@@ -81,14 +81,17 @@ class Round {
 
   async play(): Promise<KillOutcome> {
     const { victim, trigger, delayMs } = this.#plan
-    ;[this.#source, this.#destination] = await Promise.all([this.#start('source'), this.#start('destination')])
+    ;[this.#source, this.#destination] = await Promise.all([
+      this.#start('source'),
+      this.#start('destination'),
+    ])
     const migrating = this.#source.command<MigrateResult>('migrate', {
       to: this.#url,
       options: { downtimeLimitMs: 300, replyTimeoutMs: 3000, resendMs: 200 },
     })
     if (trigger !== 'setup') await this.#source.event(({ phase }) => phase === trigger)
     await new Promise((resolve) => setTimeout(resolve, delayMs))
-    const phase = this.#source.events.findLast(({ event }) => event === 'phase')?.phase ?? 'setup'
+    const phase = this.#source.events.filter(({ event }) => event === 'phase').at(-1)?.phase ?? 'setup'
     const killed = victim === 'source' ? this.#source : this.#destination
     killed.kill()
     await killed.gone
@@ -142,7 +145,8 @@ class Round {
       if (decided?.owner === 'none') return this.#destinationStopped('the caller discarded it')
     }
     const end = await destination.event(outcome)
-    if (end?.event === 'received' && end.owner === 'destination') return this.#destinationRuns('it had COMMIT')
+    if (end?.event === 'received' && end.owner === 'destination')
+      return this.#destinationRuns('it had COMMIT')
     if (end === undefined || end.event === 'received') this.#faults.push(`destination is ${end?.owner}`)
     return this.#destinationStopped(end?.code === 'ETIMEDOUT' ? 'ready, no COMMIT in time' : 'before READY')
   }
@@ -160,9 +164,7 @@ class Round {
   }
 
   /** The source lives: it runs, unless the device was the destination's and died with it. */
-  async #afterDestinationDied(
-    result: MigrateResult | undefined,
-  ): Promise<['source' | 'none', string]> {
+  async #afterDestinationDied(result: MigrateResult | undefined): Promise<['source' | 'none', string]> {
     const committed = this.#source.events.some(({ phase }) => phase === 'commit')
     if (result?.owner === 'destination') return ['none', 'it had said RUNNING']
     if (result?.ticket !== undefined && committed) return this.#settle(result)
@@ -179,7 +181,10 @@ class Round {
     if (stopped?.state === RUNNING) this.#faults.push('the source runs while it is undecided')
     const onDisk = this.#ticket
     await this.#start('destination', 'restarted')
-    const asked = await source.command<HandoverOutcome & { code?: string }>('resolve', { ticket, to: this.#url })
+    const asked = await source.command<HandoverOutcome & { code?: string }>('resolve', {
+      ticket,
+      to: this.#url,
+    })
     const found = onDisk === undefined ? 'no ticket' : `'${onDisk.phase}' ticket`
     if (asked?.owner === 'source') {
       if (onDisk?.phase !== 'ready') this.#faults.push(`the source runs on by ${found}`)

@@ -65,7 +65,9 @@ export class MigrationProcess {
 
   private constructor(setup: EndSetup, nodeArguments: readonly string[]) {
     this.#child = fork(SCRIPT, [JSON.stringify(setup)], { execArgv: [...nodeArguments] })
-    this.#child.on('message', (message) => this.#take(message as EndEvent & { id?: number; result?: unknown }))
+    this.#child.on('message', (message) =>
+      this.#take(message as EndEvent & { id?: number; result?: unknown }),
+    )
     this.gone = new Promise((resolve) => {
       this.#child.on('exit', () => {
         this.goneNs = process.hrtime.bigint()

@@ -30,7 +30,9 @@ export function readIntervals(path: string, side: string, goneNs: bigint | undef
 }
 
 /** Two sides that ran at one instant, if there were any. */
-export function overlap(intervals: readonly RunningInterval[]): [RunningInterval, RunningInterval] | undefined {
+export function overlap(
+  intervals: readonly RunningInterval[],
+): [RunningInterval, RunningInterval] | undefined {
   for (const a of intervals)
     for (const b of intervals)
       if (a.side < b.side && startsBefore(a, b.endNs) && startsBefore(b, a.endNs)) return [a, b]
