@@ -109,11 +109,11 @@ const commands = {
     }
   },
   /** Waits until the sequence goes on, then stops the device and looks at its memory. */
-  async verify({ working = true }) {
+  async verify() {
     const state = await device.state()
     const { sequence } = bulk
     const giveUpMs = performance.now() + 5000
-    while (working && bulk.sequence === sequence && performance.now() < giveUpMs)
+    while (bulk.sequence === sequence && performance.now() < giveUpMs)
       await new Promise((resolve) => setTimeout(resolve, 1))
     const wentOn = bulk.sequence > sequence
     await device.setState(DeviceState.STOP)

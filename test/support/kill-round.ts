@@ -131,20 +131,18 @@ class Round {
   async #afterSourceDied(): Promise<['destination' | 'none', string]> {
     const destination = this.#destination
     const ticket = this.#ticket
-    const outcome = ({ event }: { event: string }): boolean =>
-      event === 'received' || event === 'receive-failed' || event === 'nothing-came'
     // A turn or two of its event loop: what the source had connected is known then.
     for (let asked = 0; asked < 2; asked++) await destination.command('state')
     if (!destination.events.some(({ event }) => event === 'connection'))
       return this.#destinationStopped('it had not connected')
-    if (ticket?.phase === 'ready' && this.#plan.verdict !== 'none' && !destination.events.some(outcome)) {
+    if (ticket?.phase === 'ready' && this.#plan.verdict !== 'none' && !destination.events.some(isOutcome)) {
       const { verdict } = this.#plan
       const decided = await destination.command<HandoverOutcome>('resolve', { ticket, verdict })
       // The COMMIT, or the timeout, may have come before the decision.
       if (decided?.owner === 'destination') return this.#destinationRuns('the caller let it run')
       if (decided?.owner === 'none') return this.#destinationStopped('the caller discarded it')
     }
-    const end = await destination.event(outcome)
+    const end = await destination.event(isOutcome)
     if (end?.event === 'received' && end.owner === 'destination')
       return this.#destinationRuns('it had COMMIT')
     if (end === undefined || end.event === 'received') this.#faults.push(`destination is ${end?.owner}`)
@@ -217,7 +215,8 @@ class Round {
     if (restarted.length > 0) this.#faults.push('a destination that was restarted ran')
     if (owner === 'destination' && there.length === 0) this.#faults.push('no interval of the owner')
     const [first] = there
-    const left = here.at(-1)?.endSequence
+    // What the source did later, by the caller's verdict, is its own.
+    const left = here[0]?.endSequence
     if (first !== undefined && first.startSequence !== left)
       this.#faults.push(`the sequence went from ${left} to ${first.startSequence}`)
   }
@@ -227,6 +226,11 @@ class Round {
     if (!existsSync(path)) return undefined
     return JSON.parse(readFileSync(path, 'utf8')) as { phase: string }
   }
+}
+
+/** Whether a destination says by it how a connection ended. */
+function isOutcome({ event }: { event: string }): boolean {
+  return event === 'received' || event === 'receive-failed' || event === 'nothing-came'
 }
 
 function textOf({ side, startNs, endNs }: RunningInterval): string {

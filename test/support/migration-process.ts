@@ -6,7 +6,7 @@ import type { HandoverTicket, MigrateReport, ReceiveReport } from '../../src/mig
 
 const SCRIPT = fileURLToPath(new URL('../processes/end.mjs', import.meta.url))
 /** No answer, and no event that is waited for, may take longer. */
-const HARD_LIMIT_MS = 20_000
+const HARD_LIMIT_MS = 60_000
 
 /** How an end is set up; see `test/processes/end.mjs`. */
 export interface EndSetup {
