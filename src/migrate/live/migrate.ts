@@ -71,6 +71,9 @@ export async function migrate(
     const link = new SourceLink(newMigrationId(), connections, settings)
     try {
       return await new OutgoingMigration(found, link, settings).run()
+    } catch (error) {
+      await link.abort(asFailure(error, 'migrate'))
+      throw error
     } finally {
       await receiving
     }

@@ -8,6 +8,7 @@ import type { MigrationDevice } from '../../device/migration-device.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
 import { type ByteDuplex, settle } from '../../transport/index.ts'
 import { within } from '../handover/deadline.ts'
+import { guestMemoryDestination } from '../guest-memory.ts'
 import type { OutgoingMessage } from '../handover/frame.ts'
 import { type Frame, FrameReader } from '../handover/frame-reader.ts'
 import { FrameWriter, linkFailure } from '../handover/frame-writer.ts'
@@ -124,7 +125,7 @@ export class Receiver {
     refusing(() => commonVersion(hello.versions))
     const { memory } = this.#options
     const opened = await this.#devices(hello)
-    const all = memory === undefined ? opened : [...opened, memory]
+    const all = memory === undefined ? opened : [...opened, guestMemoryDestination(memory)]
     refusing(() =>
       checkOffer(
         hello,
