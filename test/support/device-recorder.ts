@@ -24,6 +24,9 @@ const RUNS: readonly DeviceState[] = [
   DeviceState.PRE_COPY_P2P,
 ]
 
+const STARTS_P2P: readonly DeviceState[] = [DeviceState.RUNNING, DeviceState.PRE_COPY]
+const STOPPED: readonly DeviceState[] = [DeviceState.STOP, DeviceState.STOP_COPY, DeviceState.RESUMING]
+
 /** All devices of one migration. */
 export class DeviceRecorder {
   /** What happened, in order. */
@@ -32,6 +35,8 @@ export class DeviceRecorder {
   readonly violations: string[] = []
   /** The destination may start: the source wrote the first byte of COMMIT, or a verdict was given. */
   mayStart = false
+  /** Whether rules are checked; what a test does by itself afterwards is none of them. */
+  isChecking = true
   readonly #devices: RecordedDriver[] = []
 
   /** The driver, watched. */
@@ -57,16 +62,31 @@ export class DeviceRecorder {
 
   /** After every step of a device. */
   check(): void {
+    if (!this.isChecking) return
     const running = (['source', 'destination'] as const).filter((side) =>
       this.of(side).some((device) => device.runs),
     )
     if (running.length === 2) this.violation('both sides run')
+    for (const side of ['source', 'destination'] as const) this.#checkPeers(this.of(side))
+  }
+
+  /**
+   * Devices of one side could reach each other: none may start P2P DMA while another is stopped. One in ERROR
+   * is out of reach of any rule.
+   */
+  #checkPeers(devices: readonly RecordedDriver[]): void {
+    const starting = devices.find((device) => device.holds && device.isIn(STARTS_P2P))
+    const stopped = devices.find((device) => device.isIn(STOPPED))
+    if (starting !== undefined && stopped !== undefined)
+      this.violation(`${starting.name} may start P2P while ${stopped.name} is stopped`)
   }
 }
 
 /** A driver that tells the recorder of every arc, before and after. */
 export class RecordedDriver implements Driver {
   readonly side: Side
+  /** Such as 'source[0]'. */
+  readonly name: string
   readonly throttle?: (percent: number) => Awaitable<void>
   /** Where the driver is, and where it is going to. */
   state: DeviceState = DeviceState.RUNNING
@@ -77,14 +97,13 @@ export class RecordedDriver implements Driver {
   moved = false
   lastThrottle = 0
   readonly #driver: Driver
-  readonly #name: string
   readonly #recorder: DeviceRecorder
 
   constructor(driver: Driver, side: Side, index: number, recorder: DeviceRecorder) {
     this.#driver = driver
     this.side = side
     this.holds = side === 'source'
-    this.#name = `${side}[${index}]`
+    this.name = `${side}[${index}]`
     this.#recorder = recorder
     if (driver.throttle !== undefined)
       this.throttle = (percent) => {
@@ -94,8 +113,12 @@ export class RecordedDriver implements Driver {
   }
 
   get runs(): boolean {
-    const { state, target } = this
-    return this.holds && (RUNS.includes(state) || (target !== undefined && RUNS.includes(target)))
+    return this.holds && this.isIn(RUNS)
+  }
+
+  /** Whether it is in one of the states, or on its way there. */
+  isIn(states: readonly DeviceState[]): boolean {
+    return states.includes(this.state) || (this.target !== undefined && states.includes(this.target))
   }
 
   get flags(): number {
@@ -139,7 +162,7 @@ export class RecordedDriver implements Driver {
     const arc = `${deviceStateName(from)}->${deviceStateName(to)}`
     this.#note(arc)
     if (this.side === 'destination' && RUNS.includes(to) && this.holds && !this.#recorder.mayStart)
-      this.#recorder.violation(`${this.#name} starts without COMMIT`)
+      this.#recorder.violation(`${this.name} starts without COMMIT`)
     this.target = to
     this.#recorder.check()
     try {
@@ -172,6 +195,6 @@ export class RecordedDriver implements Driver {
   }
 
   #note(text: string): void {
-    this.#recorder.note(`${this.#name} ${text}`)
+    this.#recorder.note(`${this.name} ${text}`)
   }
 }
