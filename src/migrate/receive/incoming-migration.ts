@@ -71,6 +71,7 @@ export class IncomingMigration implements IncomingHandover {
   #failure: VfioError | undefined
   #ending: Promise<OutgoingMessage | undefined> | undefined
   #starting: Promise<OutgoingMessage | undefined> | undefined
+  #discarding: Promise<void> | undefined
   #idle: Watchdog | undefined
   #total: Watchdog | undefined
   #readyTimer: Watchdog | undefined
@@ -224,7 +225,7 @@ export class IncomingMigration implements IncomingHandover {
   }
 
   async #onEnd(message: Frame): Promise<OutgoingMessage | undefined> {
-    if (this.#phase === 'failed' || this.#phase === 'discarded') return this.#farewell()
+    if (this.isOver) return this.#outcome()
     if (this.#phase === 'prepare') throw new VfioError('EPROTO', 'Cannot receive: END came before WELCOME')
     if (this.#ending === undefined) {
       this.#end = decodeEnd(message.payload)
@@ -265,10 +266,9 @@ export class IncomingMigration implements IncomingHandover {
   async #onCommit(): Promise<OutgoingMessage | undefined> {
     switch (this.#phase) {
       case 'running':
-        return this.#farewell()
       case 'failed':
       case 'discarded':
-        return this.#farewell()
+        return this.#outcome()
       case 'ready':
       case 'stuck':
       case 'start':
@@ -314,7 +314,7 @@ export class IncomingMigration implements IncomingHandover {
   }
 
   async #onCancel(reason: VfioError): Promise<OutgoingMessage | undefined> {
-    if (this.isOver) return this.#farewell()
+    if (this.isOver) return this.#outcome()
     // COMMIT was here before it: too late.
     if (this.#phase === 'start' || this.#phase === 'stuck') return undefined
     const error = new VfioError('ECANCELED', reason.message)
@@ -330,7 +330,12 @@ export class IncomingMigration implements IncomingHandover {
     this.#failure = error
   }
 
-  async #discard(reason: VfioError): Promise<void> {
+  #discard(reason: VfioError): Promise<void> {
+    this.#discarding ??= this.#reset(reason)
+    return this.#discarding
+  }
+
+  async #reset(reason: VfioError): Promise<void> {
     this.#idle?.stop()
     this.#total?.stop()
     this.#readyTimer?.stop()
@@ -351,7 +356,12 @@ export class IncomingMigration implements IncomingHandover {
     }
   }
 
-  /** What this migration came to, for whoever asks. */
+  /** What this migration came to, for whoever asks: not before all devices are reset. */
+  async #outcome(): Promise<OutgoingMessage> {
+    await this.#discarding
+    return this.#farewell()
+  }
+
   #farewell(): OutgoingMessage {
     if (this.#phase === 'running')
       return { type: MessageType.RUNNING, payload: encodeTook({ elapsedMs: this.#phases.startMs }) }

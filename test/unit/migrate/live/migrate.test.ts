@@ -159,6 +159,17 @@ describe('migrate', () => {
     expect(contentOf(to).equals(contentOf(from))).toBe(true)
   })
 
+  it('goes over a pair of WHATWG streams', async () => {
+    const [there, back] = [new TransformStream<Uint8Array>(), new TransformStream<Uint8Array>()]
+    const [from, to] = [createBulk({ memoryBytes: MIB, seed: 5 }), target(MIB)]
+    const [report] = await Promise.all([
+      migrate(await open(from), { readable: back.readable, writable: there.writable }),
+      receive(await open(to), { readable: there.readable, writable: back.writable }),
+    ])
+    expect(report.owner).toBe('destination')
+    expect(contentOf(to).equals(contentOf(from))).toBe(true)
+  })
+
   it('keeps to a bandwidth', async () => {
     const from = createBulk({ memoryBytes: 4 * MIB, seed: 1 })
     const report = await migrate(await open(from), await open(target()), { bandwidthLimit: 16 * MIB })
