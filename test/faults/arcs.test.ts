@@ -59,8 +59,64 @@ function cases(): Case[] {
   return all
 }
 
+/** What makes the other faults matter: a migration that is unwound, early, late or after COMMIT. */
+const UNWOUND: Readonly<Record<string, Partial<Case>>> = {
+  'the destination fails to load': { destinationFaults: [{ failAt: 'RESUMING->STOP' }] },
+  'the destination fails to start': { destinationFaults: [{ failAt: 'STOP->RUNNING_P2P' }] },
+  'cut in pre-copy': { fate: ({ name, direction }) => (name === 'DATA' && direction === 'to' ? 'cut-before' : 'pass') },
+  'cut at END': { fate: ({ name }) => (name === 'END' ? 'cut-before' : 'pass') },
+}
+const UNWINDING: readonly ArcName[] = [
+  'PRE_COPY->RUNNING',
+  'PRE_COPY_P2P->RUNNING_P2P',
+  'PRE_COPY_P2P->STOP_COPY',
+  'STOP_COPY->STOP',
+  'STOP->RUNNING_P2P',
+  'RUNNING_P2P->RUNNING',
+]
+const STARTING: readonly ArcName[] = [
+  'STOP->RUNNING_P2P',
+  'RUNNING_P2P->RUNNING',
+  'RUNNING->RUNNING_P2P',
+  'RUNNING_P2P->STOP',
+]
+
+/** A second failure while the first one is made good. */
+function unwoundCases(): Case[] {
+  const all: Case[] = []
+  for (const [cause, options] of Object.entries(UNWOUND))
+    for (const [set, { devices, faulty }] of Object.entries(SETS))
+      for (const failAt of UNWINDING)
+        for (const [way, faults] of Object.entries(WAYS))
+          all.push({
+            ...options,
+            devices,
+            kind: `source, unwound: ${failAt}`,
+            name: `${cause}, ${set}: ${failAt} fails ${way}`,
+            sourceFaults: devices.map((_, index) => (index === faulty ? { failAt, ...faults } : undefined)),
+          })
+  // One device fails on the way up, the other on the way back.
+  for (const first of STARTING)
+    for (const second of STARTING)
+      for (const [way, faults] of Object.entries(WAYS))
+        for (const isSwapped of [false, true]) {
+          const list: Faults[] = [{ failAt: first, ...faults }, { failAt: second }]
+          all.push({
+            devices: ['bulk', 'bulk'],
+            kind: 'destination, two fail to start',
+            name: `${first} ${way}, ${second} always${isSwapped ? ', the other way round' : ''}`,
+            destinationFaults: isSwapped ? list.reverse() : list,
+          })
+        }
+  return all
+}
+
 describe('a device that fails', () => {
   it('at any arc, on either side, leaves one side that runs, or none that could', async () => {
     await runMatrix(tally, sampled(cases(), 160))
+  }, 900_000)
+
+  it('while another failure is made good leaves no device behind that another could reach', async () => {
+    await runMatrix(tally, sampled(unwoundCases(), 120))
   }, 900_000)
 })
