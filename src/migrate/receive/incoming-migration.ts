@@ -30,27 +30,17 @@ import {
 } from '../handover/payloads.ts'
 import type { HandoverTicket } from '../handover/ticket.ts'
 import { asFailure } from '../recovery.ts'
-import { Stopwatch, throughput } from '../report.ts'
 import { commonVersion } from './compatibility.ts'
 import type { DestinationDevices } from './destination-devices.ts'
 import { DataIntake } from './data-intake.ts'
-import type { ReceivePhase, ReceiveProgress, ReceiveReport } from './receive-report.ts'
-
-/** Options that concern one migration; see `ReceiveOptions`. */
-export interface IncomingOptions {
-  readonly idleTimeoutMs: number
-  readonly timeoutMs: number
-  readonly readyTimeoutMs: number
-  readonly onProgress?: ((progress: ReceiveProgress) => void) | undefined
-  readonly onTicket?: ((ticket: HandoverTicket | undefined) => unknown) | undefined
-}
+import { ReceiveMeter } from './receive-meter.ts'
+import type { IncomingOptions } from './receive-options.ts'
+import type { ReceivePhase, ReceiveReport } from './receive-report.ts'
 
 type Phase = ReceivePhase | 'stuck' | 'failed' | 'discarded'
 
 /** Longest wait for a farewell that nobody may read. */
 const FAREWELL_MS = 1000
-/** Time between two progress calls of one phase. */
-const PROGRESS_MS = 50
 
 /** A migration that comes in. */
 export class IncomingMigration implements IncomingHandover {
@@ -60,29 +50,26 @@ export class IncomingMigration implements IncomingHandover {
   readonly #options: IncomingOptions
   readonly #send: (message: OutgoingMessage) => Promise<void>
   readonly #intake: DataIntake
-  readonly #watch: Stopwatch = new Stopwatch()
+  readonly #meter: ReceiveMeter
   readonly #stopped: AbortController = new AbortController()
   readonly #settled: Promise<ReceiveReport>
+  /** Settles when nothing of this migration will happen any more: whether the devices are here. */
+  readonly decided: Promise<boolean>
+  #decide!: (isHere: boolean) => void
   #resolve!: (report: ReceiveReport) => void
   #reject!: (error: VfioError) => void
   #phase: Phase = 'prepare'
   #welcome: OutgoingMessage | undefined
   #end: End | undefined
   #failure: VfioError | undefined
+  #readySaid = false
+  #isReset = true
   #ending: Promise<OutgoingMessage | undefined> | undefined
   #starting: Promise<OutgoingMessage | undefined> | undefined
   #discarding: Promise<void> | undefined
   #idle: Watchdog | undefined
   #total: Watchdog | undefined
   #readyTimer: Watchdog | undefined
-  #progressMs = 0
-  readonly #phases: { -readonly [P in keyof ReceiveReport['phases']]: number } = {
-    prepareMs: 0,
-    transferMs: 0,
-    loadMs: 0,
-    waitMs: 0,
-    startMs: 0,
-  }
 
   /** @param send - sends on the connection that HELLO came over */
   constructor(
@@ -98,6 +85,10 @@ export class IncomingMigration implements IncomingHandover {
     this.#options = options
     this.#send = send
     this.#intake = new DataIntake(hello.connections, (message) => this.#tell(message))
+    this.#meter = new ReceiveMeter(id, this.#intake, options.onProgress)
+    this.decided = new Promise((resolve) => {
+      this.#decide = resolve
+    })
     this.#settled = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -133,16 +124,16 @@ export class IncomingMigration implements IncomingHandover {
     }
     if (this.#failure !== undefined) return this.#farewell()
     this.#intake.begin(this.#devices.streams)
-    this.#phases.prepareMs = this.#watch.lap()
+    this.#meter.lap('prepare')
     this.#phase = 'transfer'
     this.#idle = new Watchdog(idleTimeoutMs, () => void this.fail(timedOut('the source went silent')))
     const payload = encodeWelcome({
       version: commonVersion(this.#hello.versions),
-      resumeMs: this.#phases.prepareMs,
+      resumeMs: this.#meter.phases.prepareMs,
     })
     this.#welcome = { type: MessageType.WELCOME, payload }
     this.#progress(true)
-    return this.#welcome
+    return this.isOver ? this.#farewell() : this.#welcome
   }
 
   /** Bytes came from the source. An arrow, to be passed on. */
@@ -150,6 +141,7 @@ export class IncomingMigration implements IncomingHandover {
 
   /** Takes a DATA frame's payload. @throws {@link VfioError} what is wrong with it */
   async data(frame: Frame, payload: ByteSource): Promise<void> {
+    if (this.#intake.has(frame)) return
     if (this.#phase !== 'transfer' || this.#end !== undefined)
       throw new VfioError('EPROTO', 'Cannot receive: data came that was not announced, migrate again')
     const { signal } = this.#stopped
@@ -240,11 +232,11 @@ export class IncomingMigration implements IncomingHandover {
     try {
       await this.#intake.allCame(end.streams, this.#stopped.signal)
       this.#idle?.stop()
-      this.#phases.transferMs = this.#watch.lap()
+      this.#meter.lap('transfer')
       this.#phase = 'load'
       this.#progress(true)
       await this.#devices.load(end.streams)
-      this.#phases.loadMs = this.#watch.lap()
+      this.#meter.lap('load')
       if (this.#failure !== undefined) return undefined
       await this.#options.onTicket?.(this.#ticket)
       if (this.#failure !== undefined) return undefined
@@ -254,13 +246,14 @@ export class IncomingMigration implements IncomingHandover {
       return undefined
     }
     this.#phase = 'ready'
+    this.#readySaid = true
     this.#total?.stop()
     rememberIncoming(this.id, this)
     this.#readyTimer = new Watchdog(this.#options.readyTimeoutMs, () => {
       void this.fail(timedOut('the source did not commit'))
     })
     this.#progress(true)
-    return { type: MessageType.READY, payload: encodeTook({ elapsedMs: this.#phases.loadMs }) }
+    return { type: MessageType.READY, payload: encodeTook({ elapsedMs: this.#meter.phases.loadMs }) }
   }
 
   async #onCommit(): Promise<OutgoingMessage | undefined> {
@@ -284,7 +277,7 @@ export class IncomingMigration implements IncomingHandover {
   /** From here on a failure may not undo what the devices did. */
   async #start(): Promise<OutgoingMessage | undefined> {
     this.#readyTimer?.stop()
-    this.#phases.waitMs += this.#watch.lap()
+    this.#meter.lap('wait')
     this.#phase = 'start'
     this.#progress(true)
     try {
@@ -304,12 +297,13 @@ export class IncomingMigration implements IncomingHandover {
       this.#reject(failure)
       return this.#farewell()
     }
-    this.#phases.startMs = this.#watch.lap()
+    this.#meter.lap('start')
     this.#phase = 'running'
     rememberOutcome(this.id, MessageType.RUNNING)
     await this.#forgetTicket()
     this.#progress(true)
     this.#resolve(this.#report('destination'))
+    this.#decide(true)
     return this.#farewell()
   }
 
@@ -343,7 +337,10 @@ export class IncomingMigration implements IncomingHandover {
     await this.#intake.stopped()
     // A load under way reads what is about to be thrown away.
     await Promise.allSettled([this.#ending])
-    await this.#devices.discard()
+    this.#isReset = await this.#devices.discard()
+    this.#decide(false)
+    // Whoever asks is answered by this migration then, which tries again.
+    if (this.#readySaid && !this.#isReset) return
     rememberOutcome(this.id, this.#phase === 'failed' ? MessageType.FAILED : MessageType.DISCARDED)
     await this.#forgetTicket()
   }
@@ -356,15 +353,18 @@ export class IncomingMigration implements IncomingHandover {
     }
   }
 
-  /** What this migration came to, for whoever asks: not before all devices are reset. */
-  async #outcome(): Promise<OutgoingMessage> {
+  /** What this migration came to, for whoever asks: not before all devices are reset, once READY was said. */
+  async #outcome(): Promise<OutgoingMessage | undefined> {
     await this.#discarding
-    return this.#farewell()
+    if (this.#phase === 'running' || !this.#readySaid || this.#isReset) return this.#farewell()
+    this.#discarding = this.#reset(this.#failure as VfioError)
+    await this.#discarding
+    return this.#isReset ? this.#farewell() : undefined
   }
 
   #farewell(): OutgoingMessage {
     if (this.#phase === 'running')
-      return { type: MessageType.RUNNING, payload: encodeTook({ elapsedMs: this.#phases.startMs }) }
+      return { type: MessageType.RUNNING, payload: encodeTook({ elapsedMs: this.#meter.phases.startMs }) }
     const type = this.#phase === 'failed' ? MessageType.FAILED : MessageType.DISCARDED
     return { type, payload: encodeFailure(this.#failure as VfioError) }
   }
@@ -375,25 +375,16 @@ export class IncomingMigration implements IncomingHandover {
   }
 
   #report(owner: ReceiveReport['owner']): ReceiveReport {
-    const { streams, bytes } = this.#intake
-    return {
-      id: this.id,
-      bytes,
-      elapsedMs: this.#watch.elapsedMs,
-      bytesPerSecond: throughput(bytes, this.#phases.transferMs),
-      owner,
-      ...(owner === 'undecided' ? { ticket: this.#ticket } : {}),
-      devices: streams,
-      phases: { ...this.#phases },
-    }
+    return this.#meter.report(owner, owner === 'undecided' ? this.#ticket : undefined)
   }
 
+  /** A watcher that throws ends the migration, as long as it can be ended. */
   #progress(always: boolean): void {
-    const { onProgress } = this.#options
-    const elapsedMs = this.#watch.elapsedMs
-    if (onProgress === undefined || (!always && elapsedMs - this.#progressMs < PROGRESS_MS)) return
-    this.#progressMs = elapsedMs
-    onProgress({ id: this.id, phase: this.#phase as ReceivePhase, bytes: this.#intake.bytes, elapsedMs })
+    try {
+      this.#meter.tell(this.#phase as ReceivePhase, always)
+    } catch (error) {
+      if (this.needsLink) void this.fail(asFailure(error, 'tell of the progress'))
+    }
   }
 }
 
