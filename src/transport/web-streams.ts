@@ -21,9 +21,7 @@ export type DuplexLike =
 /** The duplex itself, or one over a pair of streams. @throws {@link VfioError} EBUSY when one is locked */
 export function byteDuplex(duplex: DuplexLike): ByteDuplex {
   if (!('readable' in duplex)) return duplex
-  const { read, cancel } = byteSource(duplex.readable)
-  const { write, close, abort } = byteSink(duplex.writable)
-  return { read, cancel, write, close, abort }
+  return { ...webSource(duplex.readable), ...webSink(duplex.writable) }
 }
 
 /** The sink itself, or a sink over a WHATWG stream. @throws {@link VfioError} EBUSY when the stream is locked */

@@ -124,7 +124,7 @@ export class IncomingMigration implements IncomingHandover {
     }
     if (this.#failure !== undefined) return this.#farewell()
     this.#intake.begin(this.#devices.streams)
-    this.#meter.lap('prepare')
+    this.#meter.lap('prepareMs')
     this.#phase = 'transfer'
     this.#idle = new Watchdog(idleTimeoutMs, () => void this.fail(timedOut('the source went silent')))
     const payload = encodeWelcome({
@@ -232,11 +232,11 @@ export class IncomingMigration implements IncomingHandover {
     try {
       await this.#intake.allCame(end.streams, this.#stopped.signal)
       this.#idle?.stop()
-      this.#meter.lap('transfer')
+      this.#meter.lap('transferMs')
       this.#phase = 'load'
       this.#progress(true)
       await this.#devices.load(end.streams)
-      this.#meter.lap('load')
+      this.#meter.lap('loadMs')
       if (this.#failure !== undefined) return undefined
       await this.#options.onTicket?.(this.#ticket)
       if (this.#failure !== undefined) return undefined
@@ -277,7 +277,7 @@ export class IncomingMigration implements IncomingHandover {
   /** From here on a failure may not undo what the devices did. */
   async #start(): Promise<OutgoingMessage | undefined> {
     this.#readyTimer?.stop()
-    this.#meter.lap('wait')
+    this.#meter.lap('waitMs')
     this.#phase = 'start'
     this.#progress(true)
     try {
@@ -289,7 +289,7 @@ export class IncomingMigration implements IncomingHandover {
         // It may have worked: nobody but a later COMMIT, or the caller, can decide now.
         this.#failure = failure
         this.#phase = 'stuck'
-        this.#resolve(this.#report('undecided'))
+        this.#resolve(this.#meter.report('undecided', this.#ticket))
         return undefined
       }
       this.#conclude('failed', failure)
@@ -297,12 +297,12 @@ export class IncomingMigration implements IncomingHandover {
       this.#reject(failure)
       return this.#farewell()
     }
-    this.#meter.lap('start')
+    this.#meter.lap('startMs')
     this.#phase = 'running'
     rememberOutcome(this.id, MessageType.RUNNING)
     await this.#forgetTicket()
     this.#progress(true)
-    this.#resolve(this.#report('destination'))
+    this.#resolve(this.#meter.report('destination'))
     this.#decide(true)
     return this.#farewell()
   }
@@ -374,14 +374,10 @@ export class IncomingMigration implements IncomingHandover {
     await within(sending, FAREWELL_MS, () => timedOut('the source takes no message')).catch(() => {})
   }
 
-  #report(owner: ReceiveReport['owner']): ReceiveReport {
-    return this.#meter.report(owner, owner === 'undecided' ? this.#ticket : undefined)
-  }
-
   /** A watcher that throws ends the migration, as long as it can be ended. */
   #progress(always: boolean): void {
     try {
-      this.#meter.tell(this.#phase as ReceivePhase, always)
+      this.#meter.progress(this.#phase as ReceivePhase, always)
     } catch (error) {
       if (this.needsLink) void this.fail(asFailure(error, 'tell of the progress'))
     }

@@ -1,5 +1,5 @@
 /**
- * Figures of a migration that comes in: time by phase, progress, and the report at its end.
+ * Time by phase of a migration that comes in, and who is told of it.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { ReceivePhase, ReceiveProgress, ReceiveReport } from './receive-rep
 /** Time between two progress calls of one phase. */
 const PROGRESS_MS = 50
 
-/** Counts time by phase and tells those who watch. */
+/** Counts for one migration. */
 export class ReceiveMeter {
   readonly phases: { -readonly [P in keyof ReceiveReport['phases']]: number } = {
     prepareMs: 0,
@@ -27,20 +27,20 @@ export class ReceiveMeter {
   readonly #watch: Stopwatch = new Stopwatch()
   #toldMs = 0
 
-  constructor(id: string, intake: DataIntake, onProgress?: (progress: ReceiveProgress) => void) {
+  constructor(id: string, intake: DataIntake, onProgress: ((progress: ReceiveProgress) => void) | undefined) {
     this.#id = id
     this.#intake = intake
     this.#onProgress = onProgress
   }
 
-  /** What passed since the last lap belongs to this phase. */
-  lap(phase: 'prepare' | 'transfer' | 'load' | 'wait' | 'start'): void {
-    this.phases[`${phase}Ms`] += this.#watch.lap()
+  /** The time since the last lap goes to `phase`. */
+  lap(phase: keyof ReceiveReport['phases']): void {
+    this.phases[phase] += this.#watch.lap()
   }
 
-  /** @throws what the callback throws */
-  tell(phase: ReceivePhase, always: boolean): void {
-    const { elapsedMs } = this.#watch
+  /** @param always - whether it is told though it was a moment ago */
+  progress(phase: ReceivePhase, always: boolean): void {
+    const elapsedMs = this.#watch.elapsedMs
     if (this.#onProgress === undefined || (!always && elapsedMs - this.#toldMs < PROGRESS_MS)) return
     this.#toldMs = elapsedMs
     this.#onProgress({ id: this.#id, phase, bytes: this.#intake.bytes, elapsedMs })
