@@ -114,9 +114,9 @@ function unwoundCases(): Case[] {
 describe('a device that fails', () => {
   it('at any arc, on either side, leaves one side that runs, or none that could', async () => {
     await runMatrix(tally, sampled(cases(), 160))
-  }, 900_000)
+  }, 1_800_000)
 
   it('while another failure is made good leaves no device behind that another could reach', async () => {
     await runMatrix(tally, sampled(unwoundCases(), 120))
-  }, 900_000)
+  }, 1_800_000)
 })

@@ -3,7 +3,7 @@
 import { afterAll, describe, it } from 'vitest'
 import { FaultyDuplex } from '../../src/testing/index.ts'
 import type { Fate } from '../support/faulty-link.ts'
-import { IS_LONG, random, runMatrix, sampled, Tally } from '../support/fault-matrix.ts'
+import { random, runMatrix, sampled, Tally } from '../support/fault-matrix.ts'
 import { type MigrationCase, runCase } from '../support/migration-case.ts'
 
 const tally = new Tally('cuts')
@@ -58,7 +58,7 @@ describe('a connection that is cut', () => {
             })
           }
     await runMatrix(tally, sampled(all, 90))
-  }, 900_000)
+  }, 1_800_000)
 
   it('at any byte leaves one side that runs, or a hand-over that can be settled', async () => {
     const all: Case[] = []
@@ -93,6 +93,6 @@ describe('a connection that is cut', () => {
           }
         }
       }
-    await runMatrix(tally, sampled(all, 120), () => {}, IS_LONG ? 12 : 8)
-  }, 900_000)
+    await runMatrix(tally, sampled(all, 120))
+  }, 1_800_000)
 })

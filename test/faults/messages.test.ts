@@ -83,5 +83,5 @@ describe('a message that is', () => {
     await runMatrix(tally, sampled(all, 160), ({ outcome, error }, { name, isHarmless }) => {
       if (isHarmless) expect(outcome, `${name}: ${error?.message}`).toBe('migrated')
     })
-  }, 900_000)
+  }, 1_800_000)
 })

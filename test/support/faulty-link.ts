@@ -60,6 +60,8 @@ export function faultyLink(
   connections: number,
   fateOf: (frame: PassingFrame) => Fate,
   onCommit: () => void = () => {},
+  wrapHere: (end: ByteDuplex, connection: number) => ByteDuplex = (end) => end,
+  wrapThere: (end: ByteDuplex, connection: number) => ByteDuplex = (end) => end,
 ): FaultyLink {
   const here: ByteDuplex[] = []
   const there: ByteDuplex[] = []
@@ -74,14 +76,15 @@ export function faultyLink(
       return fateOf(frame)
     }
     relays.push(new Relay(left, right, connection, seen))
+    // Outermost: what the source begins to write counts, whatever becomes of it.
     here.push(
-      watchWrites(sourceEnd, (name) => {
+      watchWrites(wrapHere(sourceEnd, connection), (name) => {
         if (name !== 'COMMIT') return
         commitBegun = true
         onCommit()
       }),
     )
-    there.push(destinationEnd)
+    there.push(wrapThere(destinationEnd, connection))
   }
   return {
     here,

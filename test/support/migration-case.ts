@@ -36,7 +36,7 @@ const SOURCE_SEED = 7
 const DESTINATION_SEED = 9
 const SCRATCH = { region: 0, offset: 7 }
 /** No case may take longer; far above every timeout in it. */
-const HARD_LIMIT_MS = 8_000
+const HARD_LIMIT_MS = 20_000
 const { RUNNING, STOP } = DeviceState
 
 /** What a case is made of. */
@@ -90,12 +90,13 @@ export interface TestDevice {
 
 /** Runs a case, checks every rule, and tells how it ended. */
 export async function runCase(options: MigrationCase): Promise<CaseResult> {
+  const run = new Run(options)
   try {
-    return await withinLimit(new Run(options).run(), options.name)
+    return await withinLimit(run.run(), options.name)
   } catch (error) {
-    throw new Error(`case "${options.name}": ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    })
+    const message = error instanceof Error ? error.message : String(error)
+    const log = run.recorder.log.slice(-12).join('\n    ')
+    throw new Error(`case "${options.name}": ${message}\n    ${log}`, { cause: error })
   }
 }
 
@@ -113,7 +114,7 @@ async function withinLimit<T>(work: Promise<T>, name: string, limitMs = HARD_LIM
 
 class Run {
   readonly #case: MigrationCase
-  readonly #recorder: DeviceRecorder = new DeviceRecorder()
+  readonly recorder: DeviceRecorder = new DeviceRecorder()
   #sources: TestDevice[] = []
   #destinations: TestDevice[] = []
   #destinationTicket: HandoverTicket | undefined
@@ -134,10 +135,12 @@ class Run {
     }
     const openBytes = this.#engine.allocatedBytes
     before?.(this.#sources, this.#destinations)
-    const link = faultyLink(connections, fate, () => {
-      this.#recorder.note('COMMIT begins')
-      this.#recorder.mayStart = true
-    })
+    const begin = (): void => {
+      this.recorder.note('COMMIT begins')
+      this.recorder.mayStart = true
+    }
+    const { sourceEnd, destinationEnd } = this.#case
+    const link = faultyLink(connections, fate, begin, sourceEnd, destinationEnd)
     const startMs = performance.now()
     const receiver = new Receiver(
       this.#destinations.map(({ device }) => device),
@@ -152,9 +155,7 @@ class Run {
         ...this.#case.receive,
       },
     )
-    const receiving = link.there.map((end, connection) =>
-      receiver.accept(this.#case.destinationEnd?.(end, connection) ?? end),
-    )
+    const receiving = link.there.map((end) => receiver.accept(end))
     const all = Promise.allSettled(receiving)
     let report: MigrateReport
     let error: MigrationError | undefined
@@ -162,7 +163,7 @@ class Run {
       report = await withinLimit(
         migrate(
           this.#sources.map(({ device }) => device),
-          link.here.map((end, connection) => this.#case.sourceEnd?.(end, connection) ?? end),
+          link.here,
           { replyTimeoutMs: 200, resendMs: 30, downtimeLimitMs: 300, ...this.#case.migrate },
         ),
         'migrate',
@@ -172,27 +173,27 @@ class Run {
       error = failure
       report = failure.report
     }
-    this.#recorder.note(`migrate: ${report.owner} ${error?.message ?? report.undecidedBecause ?? ''}`)
+    this.recorder.note(`migrate: ${report.owner} ${error?.message ?? report.undecidedBecause ?? ''}`)
     expect(report.owner === 'undecided', 'a ticket, and only when undecided').toBe(report.ticket !== undefined)
     const outcome = await this.#settle(report, error, receiver, link)
     const received = await withinLimit(all, 'receive', 4000)
     for (const each of received)
-      this.#recorder.note(`receive: ${each.status === 'rejected' ? String(each.reason) : each.value?.owner}`)
+      this.recorder.note(`receive: ${each.status === 'rejected' ? String(each.reason) : each.value?.owner}`)
     await link.end()
-    this.#recorder.isChecking = false
+    this.recorder.isChecking = false
     await this.#check(outcome, link)
     // A device that cannot leave STOP_COPY keeps its session, until it is closed.
     const isStuck = this.#sources.some(({ recorded }) => recorded.state === DeviceState.STOP_COPY)
     if (!isStuck)
       expect(this.#engine.allocatedBytes, 'memory of sessions and leases is given back').toBe(openBytes)
-    expect(this.#recorder.violations).toEqual([])
+    expect(this.recorder.violations).toEqual([])
     await this.#close()
     return {
       outcome,
       report,
       ...(error === undefined ? {} : { error }),
       received,
-      recorder: this.#recorder,
+      recorder: this.recorder,
       link,
       elapsedMs: performance.now() - startMs,
     }
@@ -223,7 +224,7 @@ class Run {
     try {
       const { owner } = await resolveHandover(ticket, here, { replyTimeoutMs: 500, resendMs: 50 })
       await withinLimit(theirEnd, 'settling at the destination')
-      this.#recorder.note(`settled: ${owner}`)
+      this.recorder.note(`settled: ${owner}`)
       if (owner === 'destination') return 'settled: destination'
       expect(owner).toBe('source')
       return this.#sources.every(({ recorded }) => recorded.holds) ? 'settled: source' : 'source was reset'
@@ -231,7 +232,7 @@ class Run {
       await withinLimit(theirEnd, 'settling at the destination')
       // The devices of the destination can not start, and had begun to: the caller decides.
       if (!VfioError.is(failure, 'ETIMEDOUT') || this.#destinationTicket === undefined) throw failure
-      this.#recorder.note(`decision: ${failure.message}`)
+      this.recorder.note(`decision: ${failure.message}`)
       await resolveHandover(this.#destinationTicket, { verdict: 'discard' })
       const { owner } = await resolveHandover(ticket, { verdict: 'run' })
       expect(owner).toBe('source')
@@ -313,7 +314,7 @@ class Run {
         : undefined
     const mtty = kind === 'mtty' ? createMtty() : undefined
     const faulty = new FaultyDevice((bulk ?? mtty) as BulkDriver | Mtty, faults)
-    const recorded = this.#recorder.wrap(side, faulty)
+    const recorded = this.recorder.wrap(side, faulty)
     const device = await VfioDevice.open(recorded)
     if (isSource && mtty !== undefined)
       device.regions?.write(SCRATCH.region, SCRATCH.offset, Uint8Array.of(0xa5))

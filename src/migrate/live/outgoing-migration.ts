@@ -133,7 +133,6 @@ export class OutgoingMigration {
     this.#progress.enter('load')
     await this.#load()
     this.#checkDowntime()
-    this.#progress.enter('commit')
   }
 
   /** HELLO: everything is compared, and the destination is in RESUMING, before the source leaves RUNNING. */
@@ -254,6 +253,7 @@ export class OutgoingMigration {
       this.#canceledTooLate = true
     }
     signal?.addEventListener('abort', cancel)
+    this.#progress.enter('commit')
     let isBegun = false
     try {
       const answer = await this.#link.request({ type: MessageType.COMMIT }, DECISIONS, undefined, () => {

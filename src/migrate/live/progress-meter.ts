@@ -106,12 +106,12 @@ export class ProgressMeter {
     this.#watched(() => onProgress(this.#progress(elapsedMs)))
   }
 
-  /** A watcher that throws ends the migration, as long as it can be ended: not once it was decided. */
+  /** A watcher that throws ends the migration, as long as it can be ended: until COMMIT. */
   #watched(call: () => void): void {
     try {
       call()
     } catch (error) {
-      if (this.#phase !== 'done') throw error
+      if (this.#phase !== 'commit' && this.#phase !== 'done') throw error
     }
   }
 

@@ -184,7 +184,7 @@ export class IncomingMigration implements IncomingHandover {
     // Before READY the source owns the devices whatever happens here: it may know at once.
     if (!wasReady) await this.#tell(this.#farewell())
     await this.#discard(error)
-    if (wasReady) await this.#tell(this.#farewell())
+    if (wasReady && this.#isReset) await this.#tell(this.#farewell())
     this.#reject(error)
   }
 
@@ -295,7 +295,7 @@ export class IncomingMigration implements IncomingHandover {
       this.#conclude('failed', failure)
       await this.#discard(failure)
       this.#reject(failure)
-      return this.#farewell()
+      return this.#isReset ? this.#farewell() : undefined
     }
     this.#meter.lap('startMs')
     this.#phase = 'running'
@@ -315,7 +315,7 @@ export class IncomingMigration implements IncomingHandover {
     this.#conclude('discarded', error)
     await this.#discard(error)
     this.#reject(error)
-    return this.#farewell()
+    return this.#isReset || !this.#readySaid ? this.#farewell() : undefined
   }
 
   /** No answer but this one from now on. */
