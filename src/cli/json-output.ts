@@ -1,11 +1,11 @@
 /**
- * What `--json` prints: one object, for a machine.
+ * What `--json` prints, for a machine: one object, or one a line.
  *
  * @module
  */
 
 /** A report as JSON: bigints as decimal strings, bytes as hex, errors by their own twin. */
-export function toJson(value: unknown): string {
+export function toJson(value: unknown, indent = 2): string {
   return JSON.stringify(
     value,
     (_key, item: unknown) =>
@@ -14,6 +14,6 @@ export function toJson(value: unknown): string {
         : item instanceof Uint8Array
           ? Array.from(item, (byte) => byte.toString(16).padStart(2, '0')).join('')
           : item,
-    2,
+    indent,
   )
 }

@@ -9,11 +9,15 @@ import { Command, CommanderError } from 'commander'
 import { addDemo } from './commands/demo.ts'
 import { addExplain } from './commands/explain.ts'
 import { addPath } from './commands/path.ts'
+import { addReceive } from './commands/receive.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSave } from './commands/save.ts'
+import { addSend } from './commands/send.ts'
 import { addInspect, addVerify } from './commands/survey.ts'
-import { ExitCode, failureLine, failureOf, UsageError } from './failure.ts'
+import { MigrationError } from '../migrate/index.ts'
+import { ExitCode, type Failure, failureLine, failureOf, UsageError } from './failure.ts'
 import { Interrupts } from './interrupts.ts'
+import { ownerText } from './migration-text.ts'
 import { Terminal } from './terminal.ts'
 
 /**
@@ -23,7 +27,7 @@ import { Terminal } from './terminal.ts'
  */
 export async function run(words: readonly string[]): Promise<number> {
   const interrupts = new Interrupts()
-  const terminal = new Terminal(interrupts.signal)
+  const terminal = new Terminal(interrupts)
   process.stdout.on('error', onOutputError)
   try {
     await createProgram(terminal).parseAsync(words.length === 0 ? ['demo'] : words, { from: 'user' })
@@ -57,9 +61,18 @@ Examples:
   $ stopcopy restore bulk disk.stopcopy --memory-out copy.img
   $ stopcopy explain ENOMSG`,
     )
-  for (const add of [addDemo, addSave, addRestore, addInspect, addVerify, addPath, addExplain]) {
-    add(program, terminal)
-  }
+  const commands = [
+    addDemo,
+    addSend,
+    addReceive,
+    addSave,
+    addRestore,
+    addInspect,
+    addVerify,
+    addPath,
+    addExplain,
+  ]
+  for (const add of commands) add(program, terminal)
   return program
 }
 
@@ -76,14 +89,21 @@ function tell(error: unknown, asJson: boolean, terminal: Terminal, interrupts: I
     return usage(new UsageError(`${usageText(error)}; --help says how`), asJson, terminal)
   }
   if (error instanceof UsageError) return usage(error, asJson, terminal)
-  if (interrupts.exitCode !== undefined) {
-    const failure = { code: 'EINTR', errno: -4, message: `interrupted by ${interrupts.name}` }
-    if (asJson) terminal.json({ error: failure })
+  // What is left of a migration is told in any case: who has the device.
+  const report = error instanceof MigrationError ? error.report : undefined
+  const json = (failure: Failure): void => {
+    const type = terminal.hasJsonLines ? { type: 'error' } : {}
+    if (asJson) terminal.json({ ...type, error: failure, ...(report === undefined ? {} : { report }) })
+  }
+  if (interrupts.exitCode !== undefined && report?.owner !== 'undecided') {
+    const why = report === undefined ? '' : `: ${failureOf(error).message}; ${ownerText(report.owner)}`
+    const failure = { code: 'EINTR', errno: -4, message: `interrupted by ${interrupts.name}${why}` }
+    json(failure)
     process.stderr.write(`stopcopy: ${failure.message}\n`)
     return interrupts.exitCode
   }
   const failure = failureOf(error)
-  if (asJson) terminal.json({ error: failure })
+  json(failure)
   // Whoever stopped reading the stream knows it.
   const isQuiet = failure.code === 'EPIPE' && terminal.hasLeftStdout
   if (!isQuiet) process.stderr.write(`${failureLine(failure)}\n`)
