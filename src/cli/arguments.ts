@@ -29,7 +29,12 @@ export function sizeOption(
   defaultBytes: number,
   defaultText: string = formatBytes(defaultBytes),
 ): Option {
-  return new Option(flags, description).argParser(checked(parseByteSize)).default(defaultBytes, defaultText)
+  return parsedSize(flags, description).default(defaultBytes, defaultText)
+}
+
+/** An option that takes a size, and has no default. */
+export function parsedSize(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(checked(parseByteSize))
 }
 
 /** What one linear memory can hold, less 64 MiB for everything beside the device's memory. */

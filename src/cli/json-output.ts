@@ -9,11 +9,12 @@ export function toJson(value: unknown, indent = 2): string {
   return JSON.stringify(
     value,
     (_key, item: unknown) =>
-      typeof item === 'bigint'
-        ? item.toString()
-        : item instanceof Uint8Array
-          ? Array.from(item, (byte) => byte.toString(16).padStart(2, '0')).join('')
-          : item,
+      typeof item === 'bigint' ? item.toString() : item instanceof Uint8Array ? toHex(item) : item,
     indent,
   )
+}
+
+/** Two digits a byte. */
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

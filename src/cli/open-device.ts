@@ -42,7 +42,7 @@ export async function openMtty(ports: 1 | 2): Promise<OpenedDevice> {
 /** Opens a bulk device, idle unless it is given a workload. ENOMEM, EINVAL when the memory is more than any device can have. */
 export async function openBulk(
   memoryBytes: number,
-  options: Pick<BulkOptions, 'seed' | 'compression' | 'workload'> = {},
+  options: Omit<BulkOptions, 'memoryBytes'> = {},
 ): Promise<OpenedDevice> {
   const bulk = createBulk({ memoryBytes, ...options })
   const device = await VfioDevice.open(bulk)

@@ -8,9 +8,9 @@ import { existsSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { VfioError } from '../errors.ts'
 import type { HandoverTicket } from '../migrate/index.ts'
-import { fileSink } from '../node/index.ts'
 import { attempt } from '../node/node-error.ts'
 import { toJson } from './json-output.ts'
+import { writeText } from './write-text.ts'
 
 /** Nobody else needs to know of it. */
 const MODE = 0o600
@@ -38,14 +38,7 @@ export class TicketFile {
       await attempt(`remove "${this.path}"`, () => rm(this.path, { force: true }))
       return
     }
-    const sink = fileSink(this.path, { mode: MODE })
-    try {
-      await sink.write([new TextEncoder().encode(`${toJson(ticket)}\n`)])
-      await sink.close()
-    } catch (error) {
-      await sink.abort(error)
-      throw error
-    }
+    await writeText(this.path, `${toJson(ticket)}\n`, { mode: MODE })
   }
 
   /** @throws {@link VfioError} EINVAL when it is no JSON; else as the system says */

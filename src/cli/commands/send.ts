@@ -11,13 +11,16 @@ import { migrate, MigrationError, type MigrateEvent, type MigrateReport } from '
 import { byteRateOption, countOption, deviceArgument, durationOption, urlOption } from '../arguments.ts'
 import type { DeviceSpec } from '../device-spec.ts'
 import { UsageError } from '../failure.ts'
+import { MigrationTimeline } from '../migration-timeline.ts'
 import { SourceBar } from '../migration-bar.ts'
 import { sourceLines } from '../migration-text.ts'
 import { type OpenedDevice, openFresh } from '../open-device.ts'
+import { writeText } from '../write-text.ts'
 import { pause } from '../pause.ts'
 import { Route } from '../sending-end.ts'
 import type { Terminal } from '../terminal.ts'
 import { TicketFile } from '../ticket-file.ts'
+import { plotTimeline } from '../timeline-plot.ts'
 import { readTls, type TlsFiles } from '../tls-files.ts'
 
 interface Options extends TlsFiles {
@@ -38,6 +41,7 @@ interface Options extends TlsFiles {
   readonly servername?: string
   readonly ticket?: string
   readonly resolveFor: number
+  readonly plot?: string
   readonly json?: true
 }
 
@@ -108,6 +112,7 @@ export function addSend(program: Command, terminal: Terminal): void {
     .option('--servername <name>', 'the name that certificate must have; the host of the URL')
     .option('--ticket <file>', 'keep the ticket of an undecided hand-over here')
     .addOption(durationOption('--resolve-for <time>', 'ask again about an undecided hand-over', '10s'))
+    .option('--plot <file>', 'draw it: an SVG of what was left and dirtied over time')
     .option('--json', 'print JSON, one object a line')
     .addHelpText(
       'after',
@@ -128,6 +133,7 @@ class Send {
   readonly #terminal: Terminal
   readonly #bar: SourceBar = new SourceBar()
   readonly #ticket: TicketFile | undefined
+  readonly #timeline: MigrationTimeline = new MigrationTimeline()
   #release: (() => void) | undefined
 
   constructor(spec: DeviceSpec, options: Options, terminal: Terminal) {
@@ -148,7 +154,10 @@ class Send {
     const opened = await openFresh(this.#spec, this.#options.memory, this.#workload, signal)
     try {
       await pause(this.#options.runFor, signal)
-      const report = await this.#migrate(opened, route)
+      const report = await this.#migrate(opened, route).finally(() => this.#bar.stop())
+      this.#timeline.report = report
+      if (this.#options.plot !== undefined)
+        await writeText(this.#options.plot, plotTimeline(this.#timeline, opened.name))
       if (this.#options.json) this.#terminal.json({ type: 'report', device: opened.options, to, report })
       else this.#terminal.print(sourceLines(report, opened.name, to, this.#terminal.colors))
     } finally {
@@ -168,33 +177,30 @@ class Send {
     const { downtimeLimit, bandwidthLimit, maxIterations, timeout, connections } = this.#options
     const { onNonConverging, onDowntimeExceeded, autoConverge, precopy, json } = this.#options
     const duplexes = await route.connect(connections, signal)
-    try {
-      const report = await migrate(opened.device, duplexes, {
-        signal,
-        downtimeLimitMs: downtimeLimit,
-        bandwidthLimit,
-        maxIterations,
-        timeoutMs: timeout,
-        onNonConverging,
-        onDowntimeExceeded,
-        autoConverge: autoConverge === true,
-        precopy,
-        onEvent: (event) => this.#onEvent(event),
-        onProgress: (progress) => {
-          this.#bar.update(progress)
-          if (json) this.#terminal.json({ type: 'progress', ...progress })
-        },
-      })
-      this.#bar.stop()
-      return report.ticket === undefined ? report : await this.#settle(report, route)
-    } finally {
-      this.#bar.stop()
-    }
+    const report = await migrate(opened.device, duplexes, {
+      signal,
+      downtimeLimitMs: downtimeLimit,
+      bandwidthLimit,
+      maxIterations,
+      timeoutMs: timeout,
+      onNonConverging,
+      onDowntimeExceeded,
+      autoConverge: autoConverge === true,
+      precopy,
+      onEvent: (event) => this.#onEvent(event),
+      onProgress: (progress) => {
+        this.#bar.update(progress)
+        this.#timeline.onProgress(progress)
+        if (json) this.#terminal.json({ type: 'progress', ...progress })
+      },
+    })
+    return report.ticket === undefined ? report : this.#settle(report, route)
   }
 
   #onEvent(event: MigrateEvent): void {
     // From COMMIT on the ticket may be all that is left: it must be told.
     if (event.type === 'phase' && event.phase === 'commit') this.#release = this.#terminal.hold()
+    this.#timeline.onEvent(event)
     if (this.#options.json) this.#terminal.json(event)
   }
 
