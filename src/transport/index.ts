@@ -17,4 +17,11 @@ export {
   type WindowSession,
 } from './pump.ts'
 export { settle } from './settle.ts'
-export { byteSink, byteSource, type SinkLike, type SourceLike } from './web-streams.ts'
+export {
+  byteDuplex,
+  byteSink,
+  byteSource,
+  type DuplexLike,
+  type SinkLike,
+  type SourceLike,
+} from './web-streams.ts'

@@ -1,5 +1,5 @@
-import { describe, it } from 'vitest'
-import { BulkRegister, createBulk } from '../../src/devices/index.ts'
+import { afterEach, describe, it } from 'vitest'
+import { type BulkDriver, BulkRegister, createBulk, linkBulkPeers } from '../../src/devices/index.ts'
 import { array, createEngine, type Driver, defineDevice, u8, VfioDevice } from '../../src/index.ts'
 import { conformance } from '../../src/testing/index.ts'
 
@@ -25,6 +25,25 @@ for (const pattern of ['hot-set', 'sweep', 'burst'] as const)
       createBulk({ memoryBytes: 200_001, workload: { pagesPerSecond: 20_000, pattern, burstPeriodMs: 200 } }),
     mask,
   )
+/** Devices at the other end of a link, each linked to one device of a case. */
+const peers: Promise<VfioDevice>[] = []
+afterEach(async () => {
+  for (const peer of peers.splice(0)) await (await peer).close()
+})
+conforms(
+  'bulk, linked to a peer',
+  () => {
+    const workload = { pagesPerSecond: 20_000, p2pPagesPerSecond: 20_000 }
+    const [bulk, peer] = [1, 2].map(() => createBulk({ memoryBytes: 100_001, workload })) as [
+      BulkDriver,
+      BulkDriver,
+    ]
+    linkBulkPeers([bulk, peer])
+    peers.push(VfioDevice.open(peer))
+    return bulk
+  },
+  mask,
+)
 const engine = await createEngine({ memoryBytes: 8 << 20, shared: true })
 conforms('bulk in shared memory', () => createBulk({ memoryBytes: 65_537, seed: 1, engine }), mask)
 conforms('bulk without memory', () => createBulk({ memoryBytes: 0 }), mask)

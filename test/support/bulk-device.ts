@@ -16,6 +16,30 @@ export function setRegister(bulk: BulkDriver, offset: number, value: number): vo
   bulk.regions.write(0, offset, bytes)
 }
 
+/** Stores a descriptor; the doorbell is the caller's. */
+export function post(
+  bulk: BulkDriver,
+  index: number,
+  op: number,
+  dst: bigint,
+  src: bigint,
+  byteLength: bigint,
+): void {
+  const entry = Buffer.alloc(32)
+  entry.writeUInt32LE(op)
+  entry.writeBigUInt64LE(dst, 8)
+  entry.writeBigUInt64LE(src, 16)
+  entry.writeBigUInt64LE(byteLength, 24)
+  bulk.regions.write(1, index * 32, entry)
+}
+
+/** What became of a descriptor. */
+export function descriptorStatus(bulk: BulkDriver, index: number): number {
+  const word = Buffer.alloc(4)
+  bulk.regions.read(1, index * 32 + 4, word)
+  return word.readUInt32LE()
+}
+
 /** All memory. */
 export function contents(bulk: BulkDriver): Buffer {
   const bytes = Buffer.alloc(bulk.memory.byteLength)
@@ -37,7 +61,8 @@ export async function until(seen: () => boolean): Promise<void> {
  * `vi.restoreAllMocks()`. An advance is what the clock sees after the event loop stood still as long.
  */
 export function fakeTime(): { advance(ms: number): void } {
-  let now = performance.now()
+  // Whole, so that what is due is exact.
+  let now = Math.ceil(performance.now())
   vi.spyOn(performance, 'now').mockImplementation(() => now)
   return {
     advance(ms) {

@@ -8,10 +8,18 @@
 import type { DirtyLog } from '../../device/dirty-log.ts'
 import type { DeviceContext } from '../../driver/index.ts'
 import type { BulkSchema } from './bulk-state.ts'
-import { type HostMemory, RING_ENTRIES, runDescriptor } from './descriptor-ring.ts'
+import {
+  finishDescriptor,
+  type HostMemory,
+  isPeerDescriptor,
+  peerRequest,
+  RING_ENTRIES,
+  runDescriptor,
+} from './descriptor-ring.ts'
 import { BULK_PATTERNS } from './pattern.ts'
 import { Placement, workloadBytes } from './placement.ts'
 import { highOf, lowOf, RECORD_BYTES } from './record.ts'
+import { PeerDma } from './peer-dma.ts'
 import { Pace, type Rhythm } from './pace.ts'
 
 /** CONTROL: the workload writes records. */
@@ -40,6 +48,8 @@ export interface BulkClockOptions {
 
 /** A started or stopped clock. */
 export class BulkClock {
+  /** Transfers between this device and its peers. */
+  readonly peers: PeerDma = new PeerDma(() => this.kick())
   readonly #options: BulkClockOptions
   #context: DeviceContext<BulkSchema, 'local'> | undefined
   #view: DataView | undefined
@@ -69,6 +79,7 @@ export class BulkClock {
     this.#context = context
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#last = performance.now()
+    this.peers.attach(context)
     this.#pace.start(context.state.burstPhase / 1000)
     this.updateInterrupt()
     this.kick()
@@ -76,10 +87,29 @@ export class BulkClock {
 
   /** Stops work at once: nothing moves after it. */
   stop(): void {
+    this.peers.detach()
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#context = undefined
     this.#view = undefined
+  }
+
+  /** Starts no peer-to-peer DMA from here on, and waits for what is under way. */
+  quiesceP2p(options: { readonly signal: AbortSignal }): Promise<void> | undefined {
+    const finished = this.peers.quiesce(options)
+    // Whoever waits keeps the process alive.
+    ;(this.#timer as { ref?: () => void } | undefined)?.ref?.()
+    return finished?.catch((error: unknown) => {
+      // Taken back: there may be a descriptor that waits.
+      this.kick()
+      throw error
+    })
+  }
+
+  /** Allows peer-to-peer DMA. */
+  resumeP2p(): void {
+    this.peers.resume()
+    this.kick()
   }
 
   /** A register changed: there may be work. */
@@ -98,8 +128,16 @@ export class BulkClock {
   get #hasWork(): boolean {
     const state = this.#context?.state
     if (state === undefined) return false
-    const workload = (state.control & CONTROL_WORKLOAD) !== 0 && state.rate > 0
-    return workload || ((state.control & CONTROL_RING) !== 0 && state.ringHead !== state.ringTail)
+    const { peers } = this
+    const p2pRate = peers.joined && !peers.quiet ? state.p2pRate : 0
+    const workload = (state.control & CONTROL_WORKLOAD) !== 0 && state.rate + p2pRate > 0
+    return workload || peers.busy || ((state.control & CONTROL_RING) !== 0 && this.#ringReady(state))
+  }
+
+  /** Whether the next descriptor can be worked on; those behind one between peers wait for it. */
+  #ringReady({ ring, ringHead, ringTail }: DeviceContext<BulkSchema, 'local'>['state']): boolean {
+    if (ringHead === ringTail || this.peers.ringBusy) return false
+    return !this.peers.quiet || !isPeerDescriptor(ring, ringHead)
   }
 
   #schedule(): void {
@@ -109,7 +147,7 @@ export class BulkClock {
       if (this.#hasWork) this.#schedule()
     }, TICK_MS)
     // An idle program must be able to end: Node and Bun keep a process alive for a timer.
-    ;(this.#timer as { unref?: () => void }).unref?.()
+    if (!this.peers.draining) (this.#timer as { unref?: () => void }).unref?.()
   }
 
   #tick(): void {
@@ -119,7 +157,11 @@ export class BulkClock {
     const now = performance.now()
     const elapsedMs = Math.min(now - this.#last, CATCH_UP_MS)
     this.#last = now
-    if ((state.control & CONTROL_WORKLOAD) !== 0) this.#writeRecords(context, elapsedMs * this.#speed)
+    this.peers.step()
+    if ((state.control & CONTROL_WORKLOAD) !== 0) {
+      this.#writeRecords(context, elapsedMs * this.#speed)
+      this.peers.startRecords(state, elapsedMs * this.#speed)
+    }
     if ((state.control & CONTROL_RING) !== 0) this.#workOff(context)
   }
 
@@ -147,12 +189,26 @@ export class BulkClock {
   #workOff({ state, memory }: DeviceContext<BulkSchema, 'local'>): void {
     const { hostMemory, dirtyLog } = this.#options
     let completed = 0
-    while (state.ringHead !== state.ringTail && completed < RING_BATCH) {
-      runDescriptor(state.ring, state.ringHead, memory.local, hostMemory, dirtyLog)
-      state.ringHead = (state.ringHead + 1) % RING_ENTRIES
+    while (completed < RING_BATCH && this.#ringReady(state)) {
+      const { ring, ringHead } = state
+      if (isPeerDescriptor(ring, ringHead)) {
+        const request = peerRequest(ring, ringHead)
+        const done = (success: boolean): void => {
+          finishDescriptor(ring, ringHead, success)
+          this.#completed(state)
+        }
+        if (request === undefined || !this.peers.startCopy(request, memory.local, done)) done(false)
+      } else {
+        runDescriptor(ring, ringHead, memory.local, hostMemory, dirtyLog)
+        this.#completed(state)
+      }
       completed++
     }
-    if (completed > 0) this.#interrupt(INTERRUPT_RING)
+  }
+
+  #completed(state: DeviceContext<BulkSchema, 'local'>['state']): void {
+    state.ringHead = (state.ringHead + 1) % RING_ENTRIES
+    this.#interrupt(INTERRUPT_RING)
   }
 
   #interrupt(bit: number): void {

@@ -20,6 +20,8 @@ import { BULK_STATE, type BulkSchema, BULK_VERSION } from './bulk-state.ts'
 import type { HostMemory } from './descriptor-ring.ts'
 import { fillSeeded } from './fill-seeded.ts'
 import { type BulkWorkload, wholeSeed, workloadOf, workloadRegisters } from './pattern.ts'
+import type { BulkP2pCounts } from './peer-dma.ts'
+import { registerPeer } from './peer-link.ts'
 import { PAGE_BYTES, workloadBytes } from './placement.ts'
 
 /** Options of {@link createBulk}. */
@@ -66,6 +68,10 @@ export interface BulkDriver extends Driver {
   readonly dirtyLog: DirtyLog
   /** Records that the workload has written since power-on, across migrations. */
   readonly sequence: bigint
+  /** Records that it has sent to peers since power-on, across migrations; those of transfers under way too. */
+  readonly p2pSequence: bigint
+  /** Transfers between it and its peers. */
+  readonly p2p: BulkP2pCounts
   /** What the workload registers hold now. */
   readonly workload: Required<BulkWorkload>
   /** Bytes at the end of memory that the workload leaves alone. */
@@ -121,6 +127,8 @@ class Bulk implements BulkDriver {
       ...(options.engine === undefined ? {} : { engine: options.engine }),
       resume: (context) => this.#clock.start(context),
       quiesce: () => this.#clock.stop(),
+      quiesceP2p: (_context, arc) => this.#clock.quiesceP2p(arc),
+      resumeP2p: () => this.#clock.resumeP2p(),
       throttle: (_context, percent) => this.#clock.throttle(percent),
       reset: async ({ state, memory }) => {
         Object.assign(state, registers, { reservedPages })
@@ -129,6 +137,7 @@ class Bulk implements BulkDriver {
       },
       regions: (context) => bulkRegions(context, this.#clock),
     })
+    registerPeer(this, this.#clock.peers)
     const region = (): BulkMemory => this.#device.memory.local
     this.memory = {
       byteLength: memoryBytes,
@@ -153,6 +162,14 @@ class Bulk implements BulkDriver {
     return this.#device.state.sequence
   }
 
+  get p2pSequence(): bigint {
+    return this.#device.state.p2pSequence
+  }
+
+  get p2p(): BulkP2pCounts {
+    return this.#clock.peers.counts
+  }
+
   get workload(): Required<BulkWorkload> {
     return workloadOf(this.#device.state)
   }
@@ -167,6 +184,8 @@ class Bulk implements BulkDriver {
   }
 
   open(): Awaitable<void> {
+    // It may have been closed in a state that is quiet towards peers.
+    this.#clock.peers.resume()
     return this.#device.open?.()
   }
 

@@ -32,6 +32,10 @@ export const DescriptorOp = {
   TO_HOST: 3,
   /** Copies host memory at src to local memory at dst (DMA read). */
   FROM_HOST: 4,
+  /** Copies local memory at src to a linked peer's at dst; the peer's place stands in the upper 16 bits. */
+  TO_PEER: 5,
+  /** Copies a linked peer's memory at src to local memory at dst. */
+  FROM_PEER: 6,
 } as const
 
 /** What became of a descriptor. */
@@ -43,6 +47,40 @@ export interface HostMemory {
   write(iova: bigint, src: Uint8Array): void
 }
 
+/** What a peer-to-peer descriptor asks for; no offset or length is checked but for being an exact number. */
+export interface PeerRequest {
+  readonly peer: number
+  readonly toPeer: boolean
+  readonly dst: number
+  readonly src: number
+  readonly byteLength: number
+}
+
+/** Whether the descriptor at `index` is one between peers. */
+export function isPeerDescriptor(ring: Uint8Array, index: number): boolean {
+  const op = entryAt(ring, index).getUint16(0, true)
+  return op === DescriptorOp.TO_PEER || op === DescriptorOp.FROM_PEER
+}
+
+/** The peer-to-peer descriptor at `index`, undefined when it is out of range for any peer. */
+export function peerRequest(ring: Uint8Array, index: number): PeerRequest | undefined {
+  const entry = entryAt(ring, index)
+  const [dst = 0, src = 0, byteLength = 0] = [8, 16, 24].map((at) => Number(entry.getBigUint64(at, true)))
+  if (byteLength > MAX_TRANSFER_BYTES || Math.max(dst, src) > Number.MAX_SAFE_INTEGER - MAX_TRANSFER_BYTES)
+    return undefined
+  const toPeer = entry.getUint16(0, true) === DescriptorOp.TO_PEER
+  return { peer: entry.getUint16(2, true), toPeer, dst, src, byteLength }
+}
+
+/** Stores what became of the descriptor at `index`. */
+export function finishDescriptor(ring: Uint8Array, index: number, done: boolean): void {
+  entryAt(ring, index).setUint32(4, done ? DescriptorStatus.DONE : DescriptorStatus.ERROR, true)
+}
+
+function entryAt(ring: Uint8Array, index: number): DataView {
+  return new DataView(ring.buffer, ring.byteOffset + index * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)
+}
+
 /** Executes the descriptor at `index` and stores its status. */
 export function runDescriptor(
   ring: Uint8Array,
@@ -51,7 +89,7 @@ export function runDescriptor(
   host: HostMemory | undefined,
   dirtyLog: DirtyLog,
 ): void {
-  const entry = new DataView(ring.buffer, ring.byteOffset + index * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)
+  const entry = entryAt(ring, index)
   const bytes = entry.getBigUint64(24, true)
   let done = false
   if (bytes <= BigInt(MAX_TRANSFER_BYTES)) {
@@ -61,7 +99,7 @@ export function runDescriptor(
       // A host that refuses the access fails this descriptor, not the device.
     }
   }
-  entry.setUint32(4, done ? DescriptorStatus.DONE : DescriptorStatus.ERROR, true)
+  finishDescriptor(ring, index, done)
 }
 
 function transfer(

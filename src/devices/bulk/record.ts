@@ -42,6 +42,7 @@ export function saltedHash(hash: number, salt: number): number {
 
 /** A sequence number modulo `divisor`, which is below 2^21. */
 export function sequenceModulo(high: number, low: number, divisor: number): number {
+  if (high === 0) return low % divisor
   return ((high % divisor) * (0x1_0000_0000 % divisor) + low) % divisor
 }
 

@@ -320,8 +320,9 @@ export class OutgoingMigration {
 
   /** Before COMMIT: nothing goes out any more, the devices run again, and the destination is told. */
   async #giveBack(error: unknown, signal: AbortSignal | undefined): Promise<never> {
-    // The signal's own reason where both the user and the link ended it.
-    const cause: unknown = this.#stop.signal.aborted ? this.#stop.signal.reason : error
+    // What an arc says that was cut short by the end of the link, or by the user.
+    const isCut = this.#stop.signal.aborted && VfioError.is(error, 'EINTR')
+    const cause: unknown = isCut ? this.#stop.signal.reason : error
     const first = asFailure(cause, ACTION, signal)
     this.#stop.abort(first)
     const isAlive = !this.#link.lost.aborted
@@ -354,8 +355,10 @@ export class OutgoingMigration {
     if (this.#progress.throttlePercent > 0) await this.#throttle(0).catch(() => {})
   }
 
+  /** A request, cut short by the user only: the link's end rejects it by itself, after an answer that came before. */
   #interruptible<T>(work: Promise<T>): Promise<T> {
-    return abortable(work, this.#stop.signal)
+    const { signal } = this.#settings
+    return signal === undefined ? work : abortable(work, signal)
   }
 
   #report(owner: MigrateReport['owner']): MigrateReport {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { MigrationDevice } from '../../device/migration-device.ts'
 import type { SessionWorker } from '../../session/session-end.ts'
+import type { GuestMemoryDestination } from '../guest-memory.ts'
 import type { HandoverTicket } from '../handover/ticket.ts'
 import type { ReceiveProgress } from './receive-report.ts'
 
@@ -37,8 +37,8 @@ export interface ReceiveOptions {
    * not come, sources that ask are told DISCARDED.
    */
   readonly leftTicket?: HandoverTicket | undefined
-  /** The guest's memory, when the source sends it: see `guestMemoryDestination`. */
-  readonly memory?: MigrationDevice | undefined
+  /** Where the guest's memory goes, when the source sends it beside its devices. */
+  readonly memory?: GuestMemoryDestination | undefined
   /** A second thread for checksums, as for `restore`. */
   readonly worker?: SessionWorker | undefined
 }

@@ -6,8 +6,9 @@
 
 import type { MigrationDevice } from '../../device/migration-device.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
-import { type ByteDuplex, settle } from '../../transport/index.ts'
+import { byteDuplex, type DuplexLike, settle } from '../../transport/index.ts'
 import { within } from '../handover/deadline.ts'
+import { guestMemoryDestination } from '../guest-memory.ts'
 import type { OutgoingMessage } from '../handover/frame.ts'
 import { type Frame, FrameReader } from '../handover/frame-reader.ts'
 import { FrameWriter, linkFailure } from '../handover/frame-writer.ts'
@@ -63,7 +64,8 @@ export class Receiver {
    * @throws {@link VfioError} what the peer did wrong, or what went wrong; after a failed migration the
    * devices are in STOP, with power-on content
    */
-  async accept(duplex: ByteDuplex): Promise<ReceiveReport | undefined> {
+  async accept(connection: DuplexLike): Promise<ReceiveReport | undefined> {
+    const duplex = byteDuplex(connection)
     let migration: IncomingMigration | undefined
     const writer = new FrameWriter(duplex)
     const reader = new FrameReader(duplex, () => migration?.touch())
@@ -124,7 +126,7 @@ export class Receiver {
     refusing(() => commonVersion(hello.versions))
     const { memory } = this.#options
     const opened = await this.#devices(hello)
-    const all = memory === undefined ? opened : [...opened, memory]
+    const all = memory === undefined ? opened : [...opened, guestMemoryDestination(memory)]
     refusing(() =>
       checkOffer(
         hello,

@@ -15,7 +15,7 @@ import { Placement, recordOffset } from '../../../src/devices/bulk/placement.ts'
 import { highOf, lowOf, RECORD_BYTES } from '../../../src/devices/bulk/record.ts'
 import { createEngine, type DataSession, DeviceState, VfioDevice, VfioError } from '../../../src/index.ts'
 import { POLLIN } from '../../../src/uapi/index.ts'
-import { contents, register, setRegister, until } from '../../support/bulk-device.ts'
+import { contents, descriptorStatus, post, register, setRegister, until } from '../../support/bulk-device.ts'
 
 const { STOP, RUNNING, STOP_COPY, RESUMING, PRE_COPY, PRE_COPY_P2P, RUNNING_P2P } = DeviceState
 const MEMORY_BYTES = 1_000_003
@@ -281,7 +281,7 @@ describe('bulk registers and descriptors', () => {
     setRegister(bulk, BulkRegister.RING_TAIL, 6)
     await until(() => register(bulk, BulkRegister.RING_HEAD) === 6)
     const { DONE, ERROR } = DescriptorStatus
-    expect([0, 1, 2, 3, 4, 5].map((index) => status(bulk, index))).toEqual([
+    expect([0, 1, 2, 3, 4, 5].map((index) => descriptorStatus(bulk, index))).toEqual([
       DONE,
       DONE,
       DONE,
@@ -308,22 +308,7 @@ describe('bulk registers and descriptors', () => {
     await new Promise((resolve) => setTimeout(resolve, 10))
     expect(register(bulk, BulkRegister.RING_HEAD)).toBe(0)
     await device.setState(RUNNING)
-    await until(() => status(bulk, 0) === DescriptorStatus.DONE)
+    await until(() => descriptorStatus(bulk, 0) === DescriptorStatus.DONE)
     expect(contents(bulk)[15]).toBe(1)
   })
 })
-
-function post(bulk: BulkDriver, index: number, op: number, dst: bigint, src: bigint, bytes: bigint): void {
-  const entry = Buffer.alloc(32)
-  entry.writeUInt32LE(op)
-  entry.writeBigUInt64LE(dst, 8)
-  entry.writeBigUInt64LE(src, 16)
-  entry.writeBigUInt64LE(bytes, 24)
-  bulk.regions.write(1, index * 32, entry)
-}
-
-function status(bulk: BulkDriver, index: number): number {
-  const word = Buffer.alloc(4)
-  bulk.regions.read(1, index * 32 + 4, word)
-  return word.readUInt32LE()
-}
