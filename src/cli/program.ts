@@ -10,6 +10,7 @@ import { addDemo } from './commands/demo.ts'
 import { addExplain } from './commands/explain.ts'
 import { addPath } from './commands/path.ts'
 import { addReceive } from './commands/receive.ts'
+import { addResolve } from './commands/resolve.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSave } from './commands/save.ts'
 import { addSend } from './commands/send.ts'
@@ -41,7 +42,9 @@ export async function run(words: readonly string[]): Promise<number> {
 
 function createProgram(terminal: Terminal): Command {
   const program = new Command('stopcopy')
-    .description('VFIO device migration: save a device to a checked stream, restore it, look inside.')
+    .description(
+      'VFIO device migration: live from process to process, or through a checked stream that can be kept.',
+    )
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print help, also of a command')
     .exitOverride()
@@ -52,10 +55,13 @@ function createProgram(terminal: Terminal): Command {
       `
 Without a command, stopcopy runs the demo.
 
-Exit codes: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong usage.
+Exit codes: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong
+usage, 130 and 143 interrupted.
 
 Examples:
   $ stopcopy demo
+  $ stopcopy receive --listen unix:/tmp/here
+  $ stopcopy send bulk --dirty-rate 20000 --to unix:/tmp/here
   $ stopcopy save bulk --memory disk.img -o disk.stopcopy
   $ stopcopy verify disk.stopcopy
   $ stopcopy restore bulk disk.stopcopy --memory-out copy.img
@@ -65,6 +71,7 @@ Examples:
     addDemo,
     addSend,
     addReceive,
+    addResolve,
     addSave,
     addRestore,
     addInspect,

@@ -154,12 +154,12 @@ function bytesPanel({ points }: MigrationTimeline, x: Scale): string[] {
 
 /** Where a pass ends, the next one begins at the same moment. */
 function byPass(points: readonly TimelinePoint[]): TimelinePoint[][] {
-  const passes: TimelinePoint[][] = []
+  const found: TimelinePoint[][] = []
   for (const [index, point] of points.entries()) {
-    if (index === 0 || points[index - 1]?.ms === point.ms) passes.push([])
-    passes.at(-1)?.push(point)
+    if (index === 0 || points[index - 1]?.ms === point.ms) found.push([])
+    found.at(-1)?.push(point)
   }
-  return passes
+  return found
 }
 
 function ratesPanel({ rates, phasesMs }: MigrationTimeline, x: Scale): string[] {

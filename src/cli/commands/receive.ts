@@ -73,7 +73,8 @@ Examples:
   $ stopcopy receive --listen unix:/tmp/here
   $ stopcopy receive --listen tcp:127.0.0.1:4711 --keep --run-for 5s
   $ stopcopy receive bulk -l unix:/tmp/here --memory-out copy.img
-  $ stopcopy receive -l tls:0.0.0.0:4711 --cert c.pem --key k.pem --ca ca.pem --mutual`,
+  $ stopcopy receive -l tls:0.0.0.0:4711 --cert c.pem --key k.pem \\
+      --ca ca.pem --mutual`,
     )
     .action((spec: DeviceSpec | undefined, options: Options) => new Receive(spec, options, terminal).run())
 }

@@ -21,9 +21,9 @@ import { Route } from '../sending-end.ts'
 import type { Terminal } from '../terminal.ts'
 import { TicketFile } from '../ticket-file.ts'
 import { plotTimeline } from '../timeline-plot.ts'
-import { readTls, type TlsFiles } from '../tls-files.ts'
+import { clientTls, type ClientTlsFiles, tlsOptions } from '../tls-files.ts'
 
-interface Options extends TlsFiles {
+interface Options extends ClientTlsFiles {
   readonly to: string
   readonly memory?: string
   readonly dirtyRate: number
@@ -38,7 +38,6 @@ interface Options extends TlsFiles {
   readonly onDowntimeExceeded: 'continue' | 'abort'
   readonly autoConverge?: true
   readonly precopy: boolean
-  readonly servername?: string
   readonly ticket?: string
   readonly resolveFor: number
   readonly plot?: string
@@ -50,7 +49,7 @@ const MAX_ITERATIONS = 1_000_000
 
 /** Adds the command. */
 export function addSend(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('send')
     .summary('a live device to another process')
     .description(
@@ -106,10 +105,8 @@ export function addSend(program: Command, terminal: Terminal): void {
     )
     .option('--auto-converge', 'slow the device down while it dirties too fast')
     .option('--no-precopy', 'stop the device first')
-    .option('--ca <file>', 'who may sign the certificate of the other end, PEM (tls:, wss:)')
-    .option('--cert <file>', 'certificate of this end, PEM')
-    .option('--key <file>', 'key of the certificate, PEM')
-    .option('--servername <name>', 'the name that certificate must have; the host of the URL')
+  for (const option of tlsOptions()) command.addOption(option)
+  command
     .option('--ticket <file>', 'keep the ticket of an undecided hand-over here')
     .addOption(durationOption('--resolve-for <time>', 'ask again about an undecided hand-over', '10s'))
     .option('--plot <file>', 'draw it: an SVG of what was left and dirtied over time')
@@ -117,7 +114,7 @@ export function addSend(program: Command, terminal: Terminal): void {
     .addHelpText(
       'after',
       `
-Exit code 0: the destination runs the device. 1: it does not; stderr says who does.
+Exit code 0: the destination runs the device. 1: it does not; stderr says who.
 
 Examples:
   $ stopcopy send bulk:size=512MiB --dirty-rate 20000 --to unix:/tmp/here
@@ -148,9 +145,8 @@ class Send {
 
   async run(): Promise<void> {
     const { signal } = this.#terminal
-    const { servername, to } = this.#options
-    const tls = { ...(await readTls(this.#options)), ...(servername === undefined ? {} : { servername }) }
-    const route = new Route(to, tls)
+    const { to } = this.#options
+    const route = new Route(to, await clientTls(this.#options))
     const opened = await openFresh(this.#spec, this.#options.memory, this.#workload, signal)
     try {
       await pause(this.#options.runFor, signal)

@@ -6,9 +6,10 @@
 
 import { type BulkDriver, verifyBulkWorkload } from '../../devices/index.ts'
 import { VfioError } from '../../errors.ts'
-import { type Hello, Receiver } from '../../migrate/index.ts'
+import { type Hello, Receiver, type ReceiveReport } from '../../migrate/index.ts'
 import { listen } from '../../node/index.ts'
 import { DeviceState } from '../../uapi/state.ts'
+import { failureOf } from '../failure.ts'
 import { type OpenedDevice, openFitting } from '../open-device.ts'
 import { type CheckOrder, type DemoFact, NONCE_BYTES, type ReceiveOrder } from './messages.ts'
 import { noncePlace, RESERVED_BYTES } from './source.ts'
@@ -31,18 +32,18 @@ export class DemoDestination {
       },
     })
     const listener = await listen(url, (connection) => {
-      receiver.accept(connection).then(
-        async (report) => {
-          if (report === undefined) return
-          await listener.close()
-          this.#tell({ type: 'received', report })
-        },
-        (error: unknown) => {
-          throw error
-        },
-      )
+      void this.#take(receiver.accept(connection))
     })
     this.#tell({ type: 'listening', url: listener.url })
+  }
+
+  async #take(receiving: Promise<ReceiveReport | undefined>): Promise<void> {
+    try {
+      const report = await receiving
+      if (report !== undefined) this.#tell({ type: 'received', report })
+    } catch (error) {
+      this.#tell({ type: 'failed', failure: failureOf(error) })
+    }
   }
 
   async check({ seed, workloadSeed }: CheckOrder): Promise<void> {

@@ -43,7 +43,7 @@ export class NewsOrder {
       const text = newsText(next.side, next.news)
       if (text === undefined) continue
       this.#startMs ??= next.news.atMs
-      this.#print(timelineRow(formatDuration(next.news.atMs - this.#startMs), next.side, text))
+      this.#print(timelineRow(next.news.atMs - this.#startMs, next.side, text))
     }
   }
 }
@@ -54,7 +54,8 @@ export function timelineHeading(): string {
 }
 
 /** One line of it. */
-export function timelineRow(time: string, side: DemoSide, text: string): string {
+export function timelineRow(ms: number, side: DemoSide, text: string): string {
+  const time = `${(ms / 1000).toFixed(3)} s`
   const indent = side === 'source' ? '' : ' '.repeat(SOURCE_COLUMNS)
   return `  ${time.padStart(TIME_COLUMNS)}  ${indent}${text}`
 }
