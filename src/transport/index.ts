@@ -4,7 +4,7 @@
  * @module
  */
 
-export type { ByteDuplex, ByteSink, ByteSource } from './byte-stream.ts'
+export type { ByteDuplex, ByteSink, ByteSource, ByteWindows } from './byte-stream.ts'
 export { canceled } from './interruption.ts'
 export { LoopTurns } from './loop-turns.ts'
 export { MEMORY_PAIR_BYTES, memoryPair } from './memory-duplex.ts'
