@@ -39,6 +39,11 @@ export function ownerText(owner: MigrateReport['owner']): string {
   }[owner]
 }
 
+/** Who has the device after a migration that failed or was canceled. */
+export function ownedText(owner: MigrateReport['owner']): string {
+  return owner === 'source' ? 'the source owns the device' : ownerText(owner)
+}
+
 /** The source's closing report. */
 export function sourceLines(report: MigrateReport, name: string, to: string, colors: Colors): string[] {
   const head = report.owner === 'destination' ? 'Migrated' : 'Sent'

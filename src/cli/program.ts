@@ -18,7 +18,7 @@ import { addInspect, addVerify } from './commands/survey.ts'
 import { MigrationError } from '../migrate/index.ts'
 import { ExitCode, type Failure, failureLine, failureOf, UsageError } from './failure.ts'
 import { Interrupts } from './interrupts.ts'
-import { ownerText } from './migration-text.ts'
+import { ownedText } from './migration-text.ts'
 import { Terminal } from './terminal.ts'
 
 /**
@@ -102,18 +102,19 @@ function tell(error: unknown, asJson: boolean, terminal: Terminal, interrupts: I
     const type = terminal.hasJsonLines ? { type: 'error' } : {}
     if (asJson) terminal.json({ ...type, error: failure, ...(report === undefined ? {} : { report }) })
   }
+  const owns = report === undefined ? '' : `; ${ownedText(report.owner)}`
   if (interrupts.exitCode !== undefined && report?.owner !== 'undecided') {
-    const why = report === undefined ? '' : `: ${failureOf(error).message}; ${ownerText(report.owner)}`
-    const failure = { code: 'EINTR', errno: -4, message: `interrupted by ${interrupts.name}${why}` }
-    json(failure)
-    process.stderr.write(`stopcopy: ${failure.message}\n`)
+    const message = `interrupted by ${interrupts.name}${owns}`
+    json({ code: 'EINTR', errno: -4, message })
+    process.stderr.write(`stopcopy: ${message}\n`)
     return interrupts.exitCode
   }
   const failure = failureOf(error)
-  json(failure)
+  const told = { ...failure, message: `${failure.message}${owns}` }
+  json(told)
   // Whoever stopped reading the stream knows it.
   const isQuiet = failure.code === 'EPIPE' && terminal.hasLeftStdout
-  if (!isQuiet) process.stderr.write(`${failureLine(failure)}\n`)
+  if (!isQuiet) process.stderr.write(`${failureLine(told)}\n`)
   return ExitCode.FAILED
 }
 

@@ -174,7 +174,10 @@ class Receive {
     const failure: Failure = failureOf(error)
     this.#json({ type: 'refused', ...(peer === undefined ? {} : { peer }), error: failure })
     // Whoever interrupted it knows.
-    if (!this.#terminal.signal.aborted) process.stderr.write(`${failureLine(failure)}\n`)
+    if (this.#terminal.signal.aborted) return
+    // Of a socket file there is only its name.
+    const from = peer === undefined || peer.startsWith('unix:') ? '' : `, from ${peer}`
+    process.stderr.write(`${failureLine(failure)}${from}\n`)
   }
 
   #json(value: unknown): void {

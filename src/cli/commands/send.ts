@@ -210,10 +210,10 @@ class Send {
     if (owner !== 'undecided') await this.#ticket?.keep(undefined)
     if (owner === 'destination') return { ...report, owner }
     if (owner === 'source')
-      throw new MigrationError(first, 'it was discarded there, and the source runs it', { ...report, owner })
+      throw new MigrationError(first, 'the destination discarded it', { ...report, owner })
     if (!this.#options.json) this.#terminal.print(JSON.stringify(ticket))
     const saved = this.#ticket === undefined ? 'which is on stdout' : `which is in ${this.#ticket.path}`
-    throw new MigrationError(first, `nobody runs it here, ask again with the ticket, ${saved}`, report)
+    throw new MigrationError(first, `ask again with the ticket, ${saved}`, report)
   }
 }
 
