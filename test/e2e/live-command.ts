@@ -53,7 +53,9 @@ export function jsonLines(text: string): ({ type: string } & Record<string, unkn
 
 /** The last line of a type. */
 export function lineOf(text: string, type: string): Record<string, unknown> {
-  const found = jsonLines(text).findLast((line) => line.type === type)
+  const found = jsonLines(text)
+    .reverse()
+    .find((line) => line.type === type)
   if (found === undefined) throw new Error(`no line of type ${type} in ${text}`)
   return found
 }

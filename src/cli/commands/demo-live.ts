@@ -65,7 +65,7 @@ function proof(report: LiveDemoReport, plot: string | undefined, { colors, colum
     ['sent', `${formatBytes(bytes)} in ${formatDuration(sent.elapsedMs)}, ${iterations.length} passes`],
     [
       'records',
-      `the source wrote ${count(records.atStop)}, the destination went on with number ${count(records.atStart)}, up to ${count(records.atEnd)}: no gap, no repeat`,
+      `the source wrote ${count(records.atStop)}, the destination went on with the next, up to ${count(records.atEnd)}: none lost or repeated`,
     ],
     [
       'memory',
@@ -73,7 +73,7 @@ function proof(report: LiveDemoReport, plot: string | undefined, { colors, colum
     ],
     [
       'nonce',
-      `${toHex(nonce.read).slice(0, 16)}... was given to the source alone, written in ${nonce.writtenIn}, read back at the destination: equal`,
+      `${toHex(nonce.read).slice(0, 12)}..., given to the source alone and written in ${nonce.writtenIn}, was read back at the destination`,
     ],
   ]
   return [
