@@ -18,5 +18,6 @@ export const groups = {
   'small-devices': { seconds: 60, load: () => import('./small-devices.mjs') },
   scaling: { seconds: 40, load: () => import('./scaling.mjs') },
   'live-transports': { seconds: 90, load: () => import('../live/transports.mjs') },
+  'live-downtime': { seconds: 180, load: () => import('../live/downtime.mjs') },
   'wasm-size': { seconds: 1, load: () => import('./wasm-size.mjs') },
 }
