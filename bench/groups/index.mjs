@@ -19,5 +19,6 @@ export const groups = {
   scaling: { seconds: 40, load: () => import('./scaling.mjs') },
   'live-transports': { seconds: 90, load: () => import('../live/transports.mjs') },
   'live-downtime': { seconds: 180, load: () => import('../live/downtime.mjs') },
+  'live-cost': { seconds: 60, load: () => import('../live/cost.mjs') },
   'wasm-size': { seconds: 1, load: () => import('./wasm-size.mjs') },
 }

@@ -77,10 +77,9 @@ serveCalls({
     await destination.device.setState(DeviceState.STOP)
     return result
   },
-  /** Power-on content, so that entering RESUMING changes nothing. */
-  async reset() {
-    await destination.device.reset()
-    await destination.device.setState(DeviceState.STOP)
+  /** Answers when `restore` has the device in RESUMING. */
+  async resuming() {
+    while ((await destination.device.state()) !== DeviceState.RESUMING) await new Promise(setImmediate)
   },
   fingerprint: () => fingerprint(destination.memory),
   peakBytes,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { touchedBuffer } from '../data/touched.mjs'
+import { MIB, touchedBuffer } from '../data/touched.mjs'
 
 const HEADER_BYTES = 64
 /** A section of a device's stream: a header and pages. */
@@ -29,4 +29,9 @@ export async function writeFrames(sink, { bytes }) {
     }
     await sink.write(chunks)
   }
+}
+
+/** Writes bytes in pieces of 1 MiB. */
+export async function writeWhole(sink, bytes) {
+  for (let at = 0; at < bytes.length; at += MIB) await sink.write([bytes.subarray(at, at + MIB)])
 }

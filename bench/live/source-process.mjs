@@ -6,9 +6,9 @@
 import { DeviceState, migrate, save, VfioDevice } from 'stopcopy'
 import { createMtty } from 'stopcopy/devices'
 import { connect } from 'stopcopy/node'
-import { openBulk } from '../data/bulk-device.mjs'
+import { openBulk, recordStream } from '../data/bulk-device.mjs'
 import { countMessages } from './count-messages.mjs'
-import { writeFrames } from './frames.mjs'
+import { writeFrames, writeWhole } from './frames.mjs'
 import { fingerprint, peakBytes } from './memory-looks.mjs'
 import { Peer } from './peer.mjs'
 import { serveCalls } from './serve-calls.mjs'
@@ -19,6 +19,8 @@ const PATTERNS = ['uniform', 'hot-set', 'sweep', 'burst']
 
 let source
 let connection
+/** @type {Buffer | undefined} */
+let recorded
 /** @type {Peer | undefined} */
 let thread
 
@@ -52,6 +54,10 @@ serveCalls({
   },
   /** Writes the device's stream, or frames that only look like it, until the other end has taken all. */
   save: () => timed(() => save(source.device, connection)),
+  async replay() {
+    recorded ??= await recordStream(source.device)
+    return timed(() => writeWhole(connection, recorded))
+  },
   frames: (options) => timed(() => writeFrames(connection, options)),
   /** The device runs here again. */
   async takeBack() {
