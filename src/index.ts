@@ -92,6 +92,7 @@ export {
   type ByteDuplex,
   type ByteSink,
   type ByteSource,
+  type DuplexLike,
   MEMORY_PAIR_BYTES,
   memoryPair,
   type SinkLike,

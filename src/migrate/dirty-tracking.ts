@@ -30,7 +30,7 @@ interface Log {
   failures: number
 }
 
-/** The logs of one PRE_COPY. */
+/** The logs of one PRE_COPY: started once, stopped once. */
 export class DirtyTracking {
   readonly #layout: GuestMemoryLayout
   readonly #devices: readonly MigrationDevice[]
@@ -57,8 +57,6 @@ export class DirtyTracking {
    * pages of no size
    */
   async start(): Promise<void> {
-    this.#hasBlindSpot = false
-    this.#logs = []
     if (this.#ownReport !== undefined) this.#addLog(this.#layout.pageSize, this.#ownReport)
     try {
       for (const device of this.#devices) await this.#startOn(device)
@@ -116,7 +114,11 @@ export class DirtyTracking {
 
   async #reportOf(log: Log, dirty: PageSet): Promise<void> {
     try {
-      for (const range of this.#layout.ranges) await this.#reportRange(log, range, dirty)
+      for (const range of this.#layout.ranges) {
+        // Stopped meanwhile: what is logged from now on belongs to somebody else.
+        if (!this.#logs.includes(log)) return
+        await this.#reportRange(log, range, dirty)
+      }
       log.failures = 0
     } catch {
       log.failures++

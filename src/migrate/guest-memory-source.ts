@@ -50,14 +50,15 @@ class SourceDriver implements GuestMemoryDriver {
   sessionEnd: GuestMemorySave | undefined
   readonly #layout: GuestMemoryLayout
   readonly #memory: GuestMemorySource
-  readonly #tracking: DirtyTracking
+  readonly #devices: readonly MigrationDevice[]
+  /** Of the session that is open, when it began in PRE_COPY. */
+  #tracking: DirtyTracking | undefined
 
   constructor(memory: GuestMemorySource, devices: readonly MigrationDevice[]) {
     this.#layout = new GuestMemoryLayout(memory.pageSize, memory.ranges)
     this.identity = this.#layout.identity
     this.#memory = memory
-    const ownReport = memory.dirty?.bind(memory)
-    this.#tracking = new DirtyTracking(this.#layout, devices, ownReport)
+    this.#devices = [...devices]
   }
 
   async transition(from: DeviceState, to: DeviceState): Promise<GuestMemorySave | undefined> {
@@ -69,10 +70,7 @@ class SourceDriver implements GuestMemoryDriver {
     }
     if (isSaving(to) && !isSaving(from)) return this.#open(to)
     if (to === DeviceState.STOP_COPY) await this.sessionEnd?.stop()
-    if (isSaving(from) && !isSaving(to)) {
-      await this.sessionEnd?.settled()
-      await this.#letGo()
-    }
+    if (isSaving(from) && !isSaving(to)) await this.#letGo()
     return undefined
   }
 
@@ -90,16 +88,22 @@ class SourceDriver implements GuestMemoryDriver {
 
   /** The logs are on before the first page is read. */
   async #open(to: DeviceState): Promise<GuestMemorySave> {
-    const isLive = to !== DeviceState.STOP_COPY
-    if (isLive) await this.#tracking.start()
-    const read = this.#memory.read.bind(this.#memory)
-    this.sessionEnd = new GuestMemorySave(this.#layout, read, isLive ? this.#tracking : undefined)
+    const memory = this.#memory
+    if (to !== DeviceState.STOP_COPY) {
+      const tracking = new DirtyTracking(this.#layout, this.#devices, memory.dirty?.bind(memory))
+      await tracking.start()
+      this.#tracking = tracking
+    }
+    this.sessionEnd = new GuestMemorySave(this.#layout, memory.read.bind(memory), this.#tracking)
     return this.sessionEnd
   }
 
+  /** A read or a report that is under way goes on alone: memory that never answers holds up nobody. */
   async #letGo(): Promise<void> {
+    const tracking = this.#tracking
     this.sessionEnd = undefined
-    await this.#tracking.stop()
+    this.#tracking = undefined
+    await tracking?.stop()
   }
 }
 

@@ -9,7 +9,8 @@ import { connect as connectTls } from 'node:tls'
 import { VfioError } from '../errors.ts'
 import { canceled } from '../transport/index.ts'
 import { type Connection, type ConnectionOptions, RECEIVE_BYTES } from './connection.ts'
-import { Receiver, SocketDuplex } from './socket-duplex.ts'
+import { Receiver } from './receiver.ts'
+import { SocketDuplex } from './socket-duplex.ts'
 import { socketError } from './socket-error.ts'
 import { clientTls, type TlsOptions } from './tls-options.ts'
 import { isWebSocketUrl, parseTransportUrl, type SocketUrl } from './transport-url.ts'
@@ -107,9 +108,7 @@ function connected(
     const onAbort = (): void => fail(canceled(action, signal as AbortSignal))
     const timer = setTimeout(
       () =>
-        fail(
-          new VfioError('ETIMEDOUT', `Cannot ${action}: no answer for ${connectTimeoutMs} ms, check it`),
-        ),
+        fail(new VfioError('ETIMEDOUT', `Cannot ${action}: no answer for ${connectTimeoutMs} ms, check it`)),
       connectTimeoutMs,
     )
     signal?.addEventListener('abort', onAbort)

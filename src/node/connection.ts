@@ -5,7 +5,7 @@
  */
 
 import type { Awaitable } from '../errors.ts'
-import type { ByteDuplex } from '../transport/index.ts'
+import type { ByteDuplex, ByteWindows } from '../transport/index.ts'
 
 /**
  * Both directions of a connection. `close` ends what is written and leaves reading alone; when both directions
@@ -25,6 +25,7 @@ export interface Connection extends ByteDuplex {
   close(): Promise<void>
   lease(maxBytes: number): Awaitable<Uint8Array>
   release(): void
+  readInto(windows: ByteWindows, signal?: AbortSignal): Promise<boolean>
 }
 
 /** What waits for connections. */

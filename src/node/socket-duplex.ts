@@ -7,11 +7,11 @@
  * @module
  */
 
-import type { OnReadOpts, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { type Awaitable, VfioError } from '../errors.ts'
-import { ChunkQueue } from './chunk-queue.ts'
+import type { ByteWindows } from '../transport/index.ts'
 import type { Connection, ConnectionOptions } from './connection.ts'
-import { ReceiveRing } from './receive-ring.ts'
+import type { Receiver } from './receiver.ts'
 import { socketError } from './socket-error.ts'
 import { resetOnClose } from './socket-handle.ts'
 
@@ -21,51 +21,11 @@ interface Reader {
   reject(reason: unknown): void
 }
 
-/** What a socket's bytes land in, made before the socket. */
-export class Receiver {
-  readonly held: ReceiveRing | ChunkQueue
-  /** For the constructor of the socket; undefined for sockets that cannot receive into our memory. */
-  readonly onread: OnReadOpts | undefined
-  /** Called when bytes came. */
-  wake: () => void = () => {}
-
-  /** @param memory without it, the socket's own chunks are held */
-  constructor(memory?: Uint8Array) {
-    if (memory === undefined) {
-      this.held = new ChunkQueue()
-      return
-    }
-    const ring = new ReceiveRing(memory)
-    this.held = ring
-    this.onread = {
-      // Asked for after each call of `callback`, too.
-      buffer: () => ring.place,
-      callback: (byteLength) => {
-        ring.received(byteLength)
-        this.wake()
-        return ring.free
-      },
-    }
-  }
-
-  /** Lets a socket without `onread` receive. */
-  listen(socket: Socket): void {
-    const { held } = this
-    if (held instanceof ReceiveRing) return
-    socket.on('data', (chunk: Uint8Array) => {
-      held.received(chunk)
-      this.wake()
-      if (!held.free) socket.pause()
-    })
-    socket.resume()
-  }
-}
-
 /** A connection over a socket that is connected. At most one read or lease and one write are under way. */
 export class SocketDuplex implements Connection {
   readonly peer: string
   readonly #socket: Socket
-  readonly #held: ReceiveRing | ChunkQueue
+  readonly #receiver: Receiver
   readonly #closed = new AbortController()
   readonly #idleTimeoutMs: number
   #timer: NodeJS.Timeout | undefined
@@ -80,7 +40,7 @@ export class SocketDuplex implements Connection {
   constructor(socket: Socket, receiver: Receiver, peer: string, options: ConnectionOptions) {
     this.peer = peer
     this.#socket = socket
-    this.#held = receiver.held
+    this.#receiver = receiver
     this.#idleTimeoutMs = options.idleTimeoutMs ?? 0
     receiver.wake = () => this.#serveReader()
     socket.on('end', () => {
@@ -93,8 +53,12 @@ export class SocketDuplex implements Connection {
     if (options.timeoutMs !== undefined) {
       this.#timer = setTimeout(() => this.#expire(`it took ${options.timeoutMs} ms`), options.timeoutMs)
     }
-    receiver.listen(socket)
+    receiver.attach(socket)
     if (socket.destroyed) this.#end()
+  }
+
+  get #held(): Receiver['held'] {
+    return this.#receiver.held
   }
 
   get closed(): AbortSignal {
@@ -130,6 +94,37 @@ export class SocketDuplex implements Connection {
   release(): void {
     this.#held.release()
     this.#resuming(undefined)
+  }
+
+  readInto(windows: ByteWindows, signal?: AbortSignal): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      if (this.#reader !== undefined) throw this.#busy()
+      signal?.throwIfAborted()
+      const settle = (call: () => void): void => {
+        signal?.removeEventListener('abort', onAbort)
+        this.#reader = undefined
+        call()
+      }
+      const onAbort = (): void => {
+        this.#receiver.withdraw()
+        settle(() => reject((signal as AbortSignal).reason))
+      }
+      const stopped = (error?: unknown): void =>
+        settle(() => (error === undefined ? resolve(false) : reject(error)))
+      this.#reader = {
+        give: () => {
+          this.#receiver.withdraw()
+          settle(() => resolve(true))
+        },
+        reject: (reason) => settle(() => reject(reason)),
+      }
+      signal?.addEventListener('abort', onAbort)
+      this.#watchIdle()
+      this.#receiver.fill(windows, stopped)
+      if (this.#reader === undefined) return
+      if (this.#readEnded) this.#serveReader()
+      else if (this.#failure !== undefined) this.#rejectReader(this.#failure)
+    })
   }
 
   async close(): Promise<void> {
@@ -188,9 +183,7 @@ export class SocketDuplex implements Connection {
 
   /** What `call` gives, at once when there is something or the end. */
   #give<T>(call: () => T): Awaitable<T> {
-    if (this.#reader !== undefined) {
-      throw new VfioError('EBUSY', `Cannot read from ${this.peer}: a read is under way, wait for it`)
-    }
+    if (this.#reader !== undefined) throw this.#busy()
     if (this.#held.byteLength > 0) return call()
     if (this.#readEnded) return call()
     if (this.#failure !== undefined) throw this.#failure
@@ -206,9 +199,21 @@ export class SocketDuplex implements Connection {
     reader?.give()
   }
 
+  #rejectReader(failure: VfioError): void {
+    const reader = this.#reader
+    this.#reader = undefined
+    // Nothing is written any more to where it reads.
+    this.#receiver.withdraw()
+    reader?.reject(failure)
+  }
+
+  #busy(): VfioError {
+    return new VfioError('EBUSY', `Cannot read from ${this.peer}: a read is under way, wait for it`)
+  }
+
   /** Receives on when there is room again. */
   #resuming<T>(result: T): T {
-    if (this.#held.free && !this.#readEnded && this.#failure === undefined) this.#socket.resume()
+    if (!this.#readEnded && this.#failure === undefined) this.#receiver.resume()
     return result
   }
 
@@ -217,10 +222,9 @@ export class SocketDuplex implements Connection {
     if (this.#failure === undefined) {
       this.#failure = failure
       this.#stopTimer()
-      this.#reader?.reject(failure)
-      this.#reader = undefined
+      if (!this.#socket.destroyed) this.#socket.destroy()
+      this.#rejectReader(failure)
     }
-    if (!this.#socket.destroyed) this.#socket.destroy()
     return this.#failure
   }
 

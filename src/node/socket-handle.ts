@@ -9,7 +9,7 @@ import { type OnReadOpts, Socket } from 'node:net'
 const HANDLE = '_handle'
 
 interface Inner {
-  [HANDLE]?: { reset?: unknown; useUserBuffer?: unknown } | null
+  [HANDLE]?: { reset?: unknown; useUserBuffer?(place: Uint8Array): void } | null
   resetAndClosing?: boolean
 }
 
@@ -31,6 +31,11 @@ export function receiveInto(accepted: Socket, onread: OnReadOpts): Socket {
   // Now an empty shell: this only takes it off the server's list.
   accepted.destroy()
   return socket
+}
+
+/** The next read of a socket with `onread`, which is paused, lands in `place` instead of where it was to land. */
+export function switchPlace(socket: Socket, place: Uint8Array): void {
+  ;(socket as Inner)[HANDLE]?.useUserBuffer?.(place)
 }
 
 /**

@@ -35,10 +35,27 @@ export interface ByteSource {
   /** Gives back the oldest lease; there where `lease` is. */
   release?(): void
   /**
+   * Reads on straight into windows, instead of `read`: to the end, or until there is no window. Nothing else
+   * reads meanwhile. What a window's `commit` or the next `window` throws is what this rejects with; the bytes
+   * after those committed are there for whoever reads next. Absent: use `read`.
+   *
+   * @param signal - once it is aborted no window is written any more; rejects with its reason
+   * @returns whether the end came
+   */
+  readInto?(windows: ByteWindows, signal?: AbortSignal): Promise<boolean>
+  /**
    * No more bytes are wanted. From the call on no `dst` is written any more, since the memory behind it
    * may belong to a running device; a read under way settles. Calling it again has no effect.
    */
   cancel(reason: unknown): Awaitable<void>
+}
+
+/** Where bytes belong: asked for before they come, so that no copy is needed. */
+export interface ByteWindows {
+  /** The place of the next 1 to `maxBytes` bytes; an empty view when no more are wanted now. */
+  window(maxBytes: number): Uint8Array
+  /** The first `byteLength` bytes of the last window were filled. Without it, nothing was. */
+  commit(byteLength: number): void
 }
 
 /** Both directions. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-export type { ByteDuplex, ByteSink, ByteSource } from './byte-stream.ts'
+export type { ByteDuplex, ByteSink, ByteSource, ByteWindows } from './byte-stream.ts'
 export { canceled } from './interruption.ts'
 export { LoopTurns } from './loop-turns.ts'
 export { MEMORY_PAIR_BYTES, memoryPair } from './memory-duplex.ts'
@@ -17,4 +17,11 @@ export {
   type WindowSession,
 } from './pump.ts'
 export { settle } from './settle.ts'
-export { byteSink, byteSource, type SinkLike, type SourceLike } from './web-streams.ts'
+export {
+  byteDuplex,
+  byteSink,
+  byteSource,
+  type DuplexLike,
+  type SinkLike,
+  type SourceLike,
+} from './web-streams.ts'

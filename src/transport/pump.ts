@@ -14,6 +14,7 @@ import { Interruption, isPromise } from './interruption.ts'
 import { type AbsorbedBytes, type BytesRead, LentBytes } from './lent-bytes.ts'
 import { LoopTurns } from './loop-turns.ts'
 import { OverlappedWrites } from './overlapped-writes.ts'
+import { SessionWindows } from './session-windows.ts'
 import { settle } from './settle.ts'
 
 /** Leases are gathered for one write until they have so many bytes. */
@@ -144,7 +145,8 @@ export async function pumpFromSource(
     void settle(() => source.cancel(error))
   })
   try {
-    if (source.lease !== undefined && session.absorb !== undefined)
+    if (source.readInto !== undefined) await readIntoWindows(source, session, transfer)
+    else if (source.lease !== undefined && session.absorb !== undefined)
       await absorbLeases(source, session, transfer)
     for (;;) {
       const pause = transfer.giveWay()
@@ -160,6 +162,28 @@ export async function pumpFromSource(
     }
   } finally {
     transfer.dispose()
+  }
+}
+
+/**
+ * Has a source read to its end into the session's windows, as long as the session has one at once. Where it has
+ * not, the source stops, and goes on when it has.
+ */
+async function readIntoWindows(
+  source: ByteSource,
+  session: WindowSession,
+  transfer: Transfer,
+): Promise<void> {
+  const windows = new SessionWindows(session, (byteLength) => transfer.advance(byteLength, source.byteLength))
+  for (let ended = false; !ended;) {
+    const pause = transfer.giveWay()
+    if (pause !== undefined) await pause
+    const opened = transfer.attempt(() => windows.open())
+    if (isPromise(opened)) await opened
+    ended = await transfer.wait(source.readInto!(windows))
+    if (!ended) continue
+    const closed = transfer.attempt(() => windows.close())
+    if (isPromise(closed)) await closed
   }
 }
 

@@ -5,13 +5,24 @@
  */
 
 import { VfioError } from '../errors.ts'
-import type { ByteSink, ByteSource } from './byte-stream.ts'
+import type { ByteDuplex, ByteSink, ByteSource } from './byte-stream.ts'
 import { ownedChunks } from './owned-chunks.ts'
 
 /** A stream of either kind, for calls that take both. */
 export type SinkLike = ByteSink | WritableStream<Uint8Array>
 /** A stream of either kind, for calls that take both. */
 export type SourceLike = ByteSource | ReadableStream<Uint8Array>
+
+/** Both directions of either kind; WHATWG streams as a pair, such as a WebTransport stream. */
+export type DuplexLike =
+  | ByteDuplex
+  | { readonly readable: ReadableStream<Uint8Array>; readonly writable: WritableStream<Uint8Array> }
+
+/** The duplex itself, or one over a pair of streams. @throws {@link VfioError} EBUSY when one is locked */
+export function byteDuplex(duplex: DuplexLike): ByteDuplex {
+  if (!('readable' in duplex)) return duplex
+  return { ...webSource(duplex.readable), ...webSink(duplex.writable) }
+}
 
 /** The sink itself, or a sink over a WHATWG stream. @throws {@link VfioError} EBUSY when the stream is locked */
 export function byteSink(sink: SinkLike): ByteSink {

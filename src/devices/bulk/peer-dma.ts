@@ -97,7 +97,7 @@ export class PeerDma {
     return this.#wiring !== undefined
   }
 
-  /** Whether transfers may be started. */
+  /** Whether no transfer may be started. */
   get quiet(): boolean {
     return this.#quiet
   }

@@ -5,7 +5,7 @@
  */
 
 import { type Awaitable, VfioError } from '../../errors.ts'
-import type { ByteSource } from '../../transport/index.ts'
+import type { ByteSource, ByteWindows } from '../../transport/index.ts'
 import { checkPayload, decodeHeader, FRAME_HEADER_BYTES, type FrameHeader } from './frame.ts'
 import { MessageType } from './message-type.ts'
 
@@ -80,6 +80,7 @@ const EMPTY = new Uint8Array(0)
 class PayloadSource implements ByteSource {
   readonly lease?: (maxBytes: number) => Awaitable<Uint8Array>
   readonly release?: () => void
+  readonly readInto?: (windows: ByteWindows, signal?: AbortSignal) => Promise<boolean>
   readonly #source: ByteSource
   readonly #onBytes: () => void
   #left: number
@@ -88,6 +89,7 @@ class PayloadSource implements ByteSource {
     this.#source = source
     this.#left = byteLength
     this.#onBytes = onBytes
+    if (source.readInto !== undefined) this.readInto = (windows, signal) => this.#readInto(windows, signal)
     if (source.lease === undefined) return
     this.lease = (maxBytes) => this.#lease(maxBytes)
     this.release = () => source.release?.()
@@ -115,6 +117,21 @@ class PayloadSource implements ByteSource {
     )
     this.#came(bytes.length)
     return bytes
+  }
+
+  async #readInto(windows: ByteWindows, signal?: AbortSignal): Promise<boolean> {
+    const bounded: ByteWindows = {
+      window: (maxBytes) => (this.#left === 0 ? EMPTY : windows.window(Math.min(maxBytes, this.#left))),
+      commit: (byteLength) => {
+        if (byteLength > 0) this.#came(byteLength)
+        windows.commit(byteLength)
+      },
+    }
+    const readInto = this.#source.readInto as NonNullable<ByteSource['readInto']>
+    const ended = this.#left > 0 && (await readInto.call(this.#source, bounded, signal))
+    if (this.#left === 0) return true
+    if (ended) throw cutShort()
+    return false
   }
 
   #came(byteLength: number): number {

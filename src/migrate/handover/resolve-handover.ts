@@ -5,7 +5,7 @@
  */
 
 import { VfioError } from '../../errors.ts'
-import { type ByteDuplex, settle } from '../../transport/index.ts'
+import { type ByteDuplex, byteDuplex, type DuplexLike, settle } from '../../transport/index.ts'
 import type { Owner } from '../report.ts'
 import { within } from './deadline.ts'
 import { FrameReader } from './frame-reader.ts'
@@ -59,13 +59,13 @@ export interface ResolveOptions {
  */
 export async function resolveHandover(
   ticket: HandoverTicket,
-  how: ByteDuplex | HandoverVerdict,
+  how: DuplexLike | HandoverVerdict,
   options: ResolveOptions = {},
 ): Promise<HandoverOutcome> {
   const checked = checkTicket(ticket)
   if ('verdict' in how) return decide(checked, how.verdict)
   const { replyTimeoutMs = 10_000, resendMs = 1_000 } = options
-  const meeting = new Meeting(checked, how)
+  const meeting = new Meeting(checked, byteDuplex(how))
   try {
     const outcome = checked.role === 'source' ? meeting.ask(resendMs) : meeting.answer()
     return await within(

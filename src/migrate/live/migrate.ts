@@ -6,7 +6,7 @@
 
 import type { MigrationDevice } from '../../device/migration-device.ts'
 import { VfioError } from '../../errors.ts'
-import { type ByteDuplex, memoryPair, settle } from '../../transport/index.ts'
+import { type ByteDuplex, byteDuplex, type DuplexLike, memoryPair, settle } from '../../transport/index.ts'
 import { guestMemorySource } from '../guest-memory.ts'
 import { newMigrationId } from '../handover/frame.ts'
 import { MAX_CONNECTIONS } from '../handover/payloads.ts'
@@ -20,7 +20,7 @@ import { SourceLink } from './source-link.ts'
 
 /** Where a migration goes: devices of this process, or one or more connections to a receiver. */
 export type MigrateDestination =
-  MigrationDevice | readonly MigrationDevice[] | ByteDuplex | readonly ByteDuplex[]
+  MigrationDevice | readonly MigrationDevice[] | DuplexLike | readonly DuplexLike[]
 
 /**
  * Migrates one or several devices: they work on while their state is sent, stop for the last of it, and run
@@ -56,8 +56,8 @@ export async function migrate(
   options: MigrateOptions = {},
 ): Promise<MigrateReport> {
   const sources = listOf(source)
-  const targets = listOf<MigrationDevice | ByteDuplex>(destination)
-  const duplexes = targets.filter(isDuplex)
+  const targets = listOf<MigrationDevice | DuplexLike>(destination)
+  const duplexes = targets.filter(isDuplex).map(byteDuplex)
   const devices = targets.filter((target): target is MigrationDevice => !isDuplex(target))
   try {
     const settings = migrateSettings(options)
@@ -102,6 +102,6 @@ function listOf<T>(value: T | readonly T[]): readonly T[] {
   return Array.isArray(value) ? (value as readonly T[]) : [value as T]
 }
 
-function isDuplex(target: MigrationDevice | ByteDuplex): target is ByteDuplex {
-  return typeof (target as Partial<ByteDuplex>).read === 'function'
+function isDuplex(target: MigrationDevice | DuplexLike): target is DuplexLike {
+  return !('identity' in target)
 }

@@ -100,6 +100,11 @@ export class DestinationDevices {
   }
 
   async #stopAgain(): Promise<void> {
+    // None may stop while another could still start peer-to-peer DMA.
+    if (this.#devices.length > 1)
+      for (const device of this.#devices)
+        if ((await device.state().catch(() => undefined)) === DeviceState.RUNNING)
+          await device.setState(DeviceState.RUNNING_P2P).catch(() => {})
     for (const device of this.#devices) await device.setState(DeviceState.STOP).catch(() => {})
     for (const device of this.#devices) {
       const state = await device.state().catch(() => undefined)

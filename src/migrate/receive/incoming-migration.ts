@@ -30,10 +30,10 @@ import {
 } from '../handover/payloads.ts'
 import type { HandoverTicket } from '../handover/ticket.ts'
 import { asFailure } from '../recovery.ts'
-import { Stopwatch, throughput } from '../report.ts'
 import { commonVersion } from './compatibility.ts'
 import type { DestinationDevices } from './destination-devices.ts'
 import { DataIntake } from './data-intake.ts'
+import { ReceiveMeter } from './receive-meter.ts'
 import type { ReceivePhase, ReceiveProgress, ReceiveReport } from './receive-report.ts'
 
 /** Options that concern one migration; see `ReceiveOptions`. */
@@ -49,8 +49,6 @@ type Phase = ReceivePhase | 'stuck' | 'failed' | 'discarded'
 
 /** Longest wait for a farewell that nobody may read. */
 const FAREWELL_MS = 1000
-/** Time between two progress calls of one phase. */
-const PROGRESS_MS = 50
 
 /** A migration that comes in. */
 export class IncomingMigration implements IncomingHandover {
@@ -60,7 +58,7 @@ export class IncomingMigration implements IncomingHandover {
   readonly #options: IncomingOptions
   readonly #send: (message: OutgoingMessage) => Promise<void>
   readonly #intake: DataIntake
-  readonly #watch: Stopwatch = new Stopwatch()
+  readonly #meter: ReceiveMeter
   readonly #stopped: AbortController = new AbortController()
   readonly #settled: Promise<ReceiveReport>
   #resolve!: (report: ReceiveReport) => void
@@ -71,18 +69,10 @@ export class IncomingMigration implements IncomingHandover {
   #failure: VfioError | undefined
   #ending: Promise<OutgoingMessage | undefined> | undefined
   #starting: Promise<OutgoingMessage | undefined> | undefined
+  #discarding: Promise<void> | undefined
   #idle: Watchdog | undefined
   #total: Watchdog | undefined
   #readyTimer: Watchdog | undefined
-  #progressMs = 0
-  readonly #phases: { -readonly [P in keyof ReceiveReport['phases']]: number } = {
-    prepareMs: 0,
-    transferMs: 0,
-    loadMs: 0,
-    waitMs: 0,
-    startMs: 0,
-  }
-
   /** @param send - sends on the connection that HELLO came over */
   constructor(
     id: string,
@@ -97,6 +87,7 @@ export class IncomingMigration implements IncomingHandover {
     this.#options = options
     this.#send = send
     this.#intake = new DataIntake(hello.connections, (message) => this.#tell(message))
+    this.#meter = new ReceiveMeter(id, this.#intake, options.onProgress)
     this.#settled = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -132,12 +123,12 @@ export class IncomingMigration implements IncomingHandover {
     }
     if (this.#failure !== undefined) return this.#farewell()
     this.#intake.begin(this.#devices.streams)
-    this.#phases.prepareMs = this.#watch.lap()
+    this.#meter.lap('prepareMs')
     this.#phase = 'transfer'
     this.#idle = new Watchdog(idleTimeoutMs, () => void this.fail(timedOut('the source went silent')))
     const payload = encodeWelcome({
       version: commonVersion(this.#hello.versions),
-      resumeMs: this.#phases.prepareMs,
+      resumeMs: this.#meter.phases.prepareMs,
     })
     this.#welcome = { type: MessageType.WELCOME, payload }
     this.#progress(true)
@@ -224,7 +215,7 @@ export class IncomingMigration implements IncomingHandover {
   }
 
   async #onEnd(message: Frame): Promise<OutgoingMessage | undefined> {
-    if (this.#phase === 'failed' || this.#phase === 'discarded') return this.#farewell()
+    if (this.isOver) return this.#outcome()
     if (this.#phase === 'prepare') throw new VfioError('EPROTO', 'Cannot receive: END came before WELCOME')
     if (this.#ending === undefined) {
       this.#end = decodeEnd(message.payload)
@@ -239,11 +230,11 @@ export class IncomingMigration implements IncomingHandover {
     try {
       await this.#intake.allCame(end.streams, this.#stopped.signal)
       this.#idle?.stop()
-      this.#phases.transferMs = this.#watch.lap()
+      this.#meter.lap('transferMs')
       this.#phase = 'load'
       this.#progress(true)
       await this.#devices.load(end.streams)
-      this.#phases.loadMs = this.#watch.lap()
+      this.#meter.lap('loadMs')
       if (this.#failure !== undefined) return undefined
       await this.#options.onTicket?.(this.#ticket)
       if (this.#failure !== undefined) return undefined
@@ -259,16 +250,15 @@ export class IncomingMigration implements IncomingHandover {
       void this.fail(timedOut('the source did not commit'))
     })
     this.#progress(true)
-    return { type: MessageType.READY, payload: encodeTook({ elapsedMs: this.#phases.loadMs }) }
+    return { type: MessageType.READY, payload: encodeTook({ elapsedMs: this.#meter.phases.loadMs }) }
   }
 
   async #onCommit(): Promise<OutgoingMessage | undefined> {
     switch (this.#phase) {
       case 'running':
-        return this.#farewell()
       case 'failed':
       case 'discarded':
-        return this.#farewell()
+        return this.#outcome()
       case 'ready':
       case 'stuck':
       case 'start':
@@ -284,7 +274,7 @@ export class IncomingMigration implements IncomingHandover {
   /** From here on a failure may not undo what the devices did. */
   async #start(): Promise<OutgoingMessage | undefined> {
     this.#readyTimer?.stop()
-    this.#phases.waitMs += this.#watch.lap()
+    this.#meter.lap('waitMs')
     this.#phase = 'start'
     this.#progress(true)
     try {
@@ -296,7 +286,7 @@ export class IncomingMigration implements IncomingHandover {
         // It may have worked: nobody but a later COMMIT, or the caller, can decide now.
         this.#failure = failure
         this.#phase = 'stuck'
-        this.#resolve(this.#report('undecided'))
+        this.#resolve(this.#meter.report('undecided', this.#ticket))
         return undefined
       }
       this.#conclude('failed', failure)
@@ -304,17 +294,17 @@ export class IncomingMigration implements IncomingHandover {
       this.#reject(failure)
       return this.#farewell()
     }
-    this.#phases.startMs = this.#watch.lap()
+    this.#meter.lap('startMs')
     this.#phase = 'running'
     rememberOutcome(this.id, MessageType.RUNNING)
     await this.#forgetTicket()
     this.#progress(true)
-    this.#resolve(this.#report('destination'))
+    this.#resolve(this.#meter.report('destination'))
     return this.#farewell()
   }
 
   async #onCancel(reason: VfioError): Promise<OutgoingMessage | undefined> {
-    if (this.isOver) return this.#farewell()
+    if (this.isOver) return this.#outcome()
     // COMMIT was here before it: too late.
     if (this.#phase === 'start' || this.#phase === 'stuck') return undefined
     const error = new VfioError('ECANCELED', reason.message)
@@ -330,7 +320,12 @@ export class IncomingMigration implements IncomingHandover {
     this.#failure = error
   }
 
-  async #discard(reason: VfioError): Promise<void> {
+  #discard(reason: VfioError): Promise<void> {
+    this.#discarding ??= this.#reset(reason)
+    return this.#discarding
+  }
+
+  async #reset(reason: VfioError): Promise<void> {
     this.#idle?.stop()
     this.#total?.stop()
     this.#readyTimer?.stop()
@@ -351,10 +346,15 @@ export class IncomingMigration implements IncomingHandover {
     }
   }
 
-  /** What this migration came to, for whoever asks. */
+  /** What this migration came to, for whoever asks: not before all devices are reset. */
+  async #outcome(): Promise<OutgoingMessage> {
+    await this.#discarding
+    return this.#farewell()
+  }
+
   #farewell(): OutgoingMessage {
     if (this.#phase === 'running')
-      return { type: MessageType.RUNNING, payload: encodeTook({ elapsedMs: this.#phases.startMs }) }
+      return { type: MessageType.RUNNING, payload: encodeTook({ elapsedMs: this.#meter.phases.startMs }) }
     const type = this.#phase === 'failed' ? MessageType.FAILED : MessageType.DISCARDED
     return { type, payload: encodeFailure(this.#failure as VfioError) }
   }
@@ -364,26 +364,8 @@ export class IncomingMigration implements IncomingHandover {
     await within(sending, FAREWELL_MS, () => timedOut('the source takes no message')).catch(() => {})
   }
 
-  #report(owner: ReceiveReport['owner']): ReceiveReport {
-    const { streams, bytes } = this.#intake
-    return {
-      id: this.id,
-      bytes,
-      elapsedMs: this.#watch.elapsedMs,
-      bytesPerSecond: throughput(bytes, this.#phases.transferMs),
-      owner,
-      ...(owner === 'undecided' ? { ticket: this.#ticket } : {}),
-      devices: streams,
-      phases: { ...this.#phases },
-    }
-  }
-
   #progress(always: boolean): void {
-    const { onProgress } = this.#options
-    const elapsedMs = this.#watch.elapsedMs
-    if (onProgress === undefined || (!always && elapsedMs - this.#progressMs < PROGRESS_MS)) return
-    this.#progressMs = elapsedMs
-    onProgress({ id: this.id, phase: this.#phase as ReceivePhase, bytes: this.#intake.bytes, elapsedMs })
+    this.#meter.progress(this.#phase as ReceivePhase, always)
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { VfioError } from '../../errors.ts'
-import { type ByteDuplex, settle } from '../../transport/index.ts'
+import { type DuplexLike, settle } from '../../transport/index.ts'
 import { Receiver, type ReceiveTarget } from './receiver.ts'
 import type { ReceiveOptions } from './receive-options.ts'
 import type { ReceiveReport } from './receive-report.ts'
@@ -31,12 +31,12 @@ import type { ReceiveReport } from './receive-report.ts'
  */
 export async function receive(
   target: ReceiveTarget,
-  connections: ByteDuplex | readonly ByteDuplex[],
+  connections: DuplexLike | readonly DuplexLike[],
   options: ReceiveOptions = {},
 ): Promise<ReceiveReport> {
   const [first, ...more] = Array.isArray(connections)
-    ? (connections as readonly ByteDuplex[])
-    : [connections as ByteDuplex]
+    ? (connections as readonly DuplexLike[])
+    : [connections as DuplexLike]
   if (first === undefined)
     throw new VfioError('EINVAL', 'Cannot receive: there is no connection, pass one or more')
   const receiver = new Receiver(target, options)

@@ -6,7 +6,7 @@
 
 import type { MigrationDevice } from '../../device/migration-device.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
-import { type ByteDuplex, settle } from '../../transport/index.ts'
+import { byteDuplex, type DuplexLike, settle } from '../../transport/index.ts'
 import { within } from '../handover/deadline.ts'
 import { guestMemoryDestination } from '../guest-memory.ts'
 import type { OutgoingMessage } from '../handover/frame.ts'
@@ -64,7 +64,8 @@ export class Receiver {
    * @throws {@link VfioError} what the peer did wrong, or what went wrong; after a failed migration the
    * devices are in STOP, with power-on content
    */
-  async accept(duplex: ByteDuplex): Promise<ReceiveReport | undefined> {
+  async accept(connection: DuplexLike): Promise<ReceiveReport | undefined> {
+    const duplex = byteDuplex(connection)
     let migration: IncomingMigration | undefined
     const writer = new FrameWriter(duplex)
     const reader = new FrameReader(duplex, () => migration?.touch())

@@ -155,6 +155,21 @@ describe('records to peers', () => {
     await expectAllVerified(bulks)
   })
 
+  it('reach a peer in their order, however many are due at a time', async () => {
+    const time = fakeTime()
+    const { bulks, devices } = await linked(3, {
+      ...busy,
+      workload: { pagesPerSecond: 1000, p2pPagesPerSecond: 100_000 },
+    })
+    for (const ms of [100, 1, 30, 0, 2, 100, 7, 1]) {
+      time.advance(ms)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    await all(devices, RUNNING_P2P, STOP)
+    expect(bulks[0]!.p2pSequence).toBeGreaterThan(10_000n)
+    await expectAllVerified(bulks)
+  })
+
   it('follow the rate, and the throttle', async () => {
     const time = fakeTime()
     const { bulks, devices } = await linked(2, busy)

@@ -295,6 +295,24 @@ describe('guest memory in PRE_COPY', () => {
     expect(await codeOf(() => session.read(new Uint8Array(1)))).toBe('ENODEV')
   })
 
+  test('can be left while memory does not answer, and entered again', async () => {
+    const memory = new TestMemory().fill()
+    const { device, log } = await loggingDevice()
+    const source = guestMemorySource(memory, [device])
+    const session = await precopy(source)
+    const gate = deferred()
+    memory.onAccess = () => gate.promise
+    const reading = codeOf(() => session.read(new Uint8Array(1)))
+    await source.setState(RUNNING)
+    expect(log.started).toBe(false)
+    memory.onAccess = () => {}
+    const again = await precopy(source)
+    gate.resolve()
+    expect(await reading).toBe('ENODEV')
+    log.mark(SECOND, 1)
+    expect(pagesOf(await drain(again))).toHaveLength(TOTAL + 1)
+  })
+
   test('can be tried again after it was left', async () => {
     const { device, log } = await loggingDevice()
     const source = guestMemorySource(new TestMemory().fill(), [device])

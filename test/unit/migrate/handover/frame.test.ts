@@ -17,6 +17,13 @@ import { outcome } from '../../../support/vfio-error.ts'
 
 const ID = '000102030405060708090a0b0c0d0e0f'
 
+/** XXH3-64 of bytes, little endian, in hexadecimal digits. */
+function checksum(bytes: Uint8Array): string {
+  const out = new Uint8Array(8)
+  new DataView(out.buffer).setBigUint64(0, xxh3OfBytes(bytes), true)
+  return toHex(out)
+}
+
 /** A header with one field changed and its checksum made right again. */
 function patched(change: (view: DataView) => void): Uint8Array {
   const header = encodeDataHeader(ID, 1, 2, 3)
@@ -36,11 +43,6 @@ describe('frames', () => {
       payload: Uint8Array.of(1, 2, 3),
     })
     expect(payload).toEqual(Uint8Array.of(1, 2, 3))
-    const checksum = (bytes: Uint8Array): string => {
-      const out = new Uint8Array(8)
-      new DataView(out.buffer).setBigUint64(0, xxh3OfBytes(bytes), true)
-      return toHex(out)
-    }
     const text = toHex(header!)
     expect(text.slice(0, 112)).toBe(
       `53434d4c01000600${ID}02000000030000000605040302010000${checksum(payload!)}0700000000000000`,

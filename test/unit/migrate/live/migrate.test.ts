@@ -40,6 +40,20 @@ function contentOf({ memory }: BulkDriver): Buffer {
   return bytes
 }
 
+/** A guest's memory of 1 MiB at 4 GiB, behind bulk's DMA. */
+function guest(): {
+  bytes: Uint8Array
+  ranges: { iova: bigint; length: bigint }[]
+  at: (iova: bigint) => number
+} {
+  const base = 2n ** 32n
+  return {
+    bytes: new Uint8Array(MIB),
+    ranges: [{ iova: base, length: BigInt(MIB) }],
+    at: (iova) => Number(iova - base),
+  }
+}
+
 async function failure(work: Promise<unknown>): Promise<MigrationError> {
   const error: unknown = await work.then(
     () => expect.fail('it did not fail'),
@@ -145,6 +159,17 @@ describe('migrate', () => {
     expect(contentOf(to).equals(contentOf(from))).toBe(true)
   })
 
+  it('goes over a pair of WHATWG streams', async () => {
+    const [there, back] = [new TransformStream<Uint8Array>(), new TransformStream<Uint8Array>()]
+    const [from, to] = [createBulk({ memoryBytes: MIB, seed: 5 }), target(MIB)]
+    const [report] = await Promise.all([
+      migrate(await open(from), { readable: back.readable, writable: there.writable }),
+      receive(await open(to), { readable: there.readable, writable: back.writable }),
+    ])
+    expect(report.owner).toBe('destination')
+    expect(contentOf(to).equals(contentOf(from))).toBe(true)
+  })
+
   it('keeps to a bandwidth', async () => {
     const from = createBulk({ memoryBytes: 4 * MIB, seed: 1 })
     const report = await migrate(await open(from), await open(target()), { bandwidthLimit: 16 * MIB })
@@ -154,20 +179,6 @@ describe('migrate', () => {
 })
 
 describe('migrate with guest memory', () => {
-  /** A guest's memory of 1 MiB at 4 GiB, behind bulk's DMA. */
-  function guest(): {
-    bytes: Uint8Array
-    ranges: { iova: bigint; length: bigint }[]
-    at: (iova: bigint) => number
-  } {
-    const base = 2n ** 32n
-    return {
-      bytes: new Uint8Array(MIB),
-      ranges: [{ iova: base, length: BigInt(MIB) }],
-      at: (iova) => Number(iova - base),
-    }
-  }
-
   it('brings what devices wrote to it meanwhile, and stops logging', async () => {
     const [here, there] = [guest(), guest()]
     here.bytes.fill(0x11, 0, 5 * 4096)
