@@ -7,7 +7,7 @@ import { DeviceState, Receiver, restore, VfioDevice } from 'stopcopy'
 import { createMtty } from 'stopcopy/devices'
 import { listen } from 'stopcopy/node'
 import { openBulk } from '../data/bulk-device.mjs'
-import { fingerprint, peakBytes } from './memory-looks.mjs'
+import { cpuSeconds, fingerprint, peakBytes } from './memory-looks.mjs'
 import { serveCalls } from './serve-calls.mjs'
 
 let destination
@@ -83,4 +83,5 @@ serveCalls({
   },
   fingerprint: () => fingerprint(destination.memory),
   peakBytes,
+  cpuSeconds,
 })

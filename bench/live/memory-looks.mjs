@@ -24,3 +24,9 @@ export function fingerprint(memory) {
 export function peakBytes() {
   return process.resourceUsage().maxRSS * 1024
 }
+
+/** Processor time of this process so far, all threads. */
+export function cpuSeconds() {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}

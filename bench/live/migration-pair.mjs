@@ -72,6 +72,11 @@ export class MigrationPair {
     if (here !== there) throw new Error('the memories of source and destination differ after a migration')
   }
 
+  /** Processor time of the two ends so far. */
+  cpuSeconds() {
+    return Promise.all([this.#source.call('cpuSeconds'), this.#destination.call('cpuSeconds')])
+  }
+
   async end() {
     await Promise.all([this.#source.end(), this.#destination instanceof Peer && this.#destination.end()])
   }

@@ -67,6 +67,11 @@ export class PipePair {
     return this.#writer.call('write', { id: readBytes, bytes, ...form })
   }
 
+  /** Processor time of the two ends so far. */
+  cpuSeconds() {
+    return Promise.all([this.#writer.call('cpuSeconds'), this.#reader.call('cpuSeconds')])
+  }
+
   async end() {
     await Promise.all([this.#writer.end(), this.#reader.end()])
   }

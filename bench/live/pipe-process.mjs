@@ -4,6 +4,7 @@
  * @module
  */
 import { touchedBuffer } from '../data/touched.mjs'
+import { cpuSeconds } from './memory-looks.mjs'
 import { Peer } from './peer.mjs'
 import {
   connectWebSocket,
@@ -43,4 +44,5 @@ serveCalls({
   async write({ id, ...options }) {
     return writeThrough(await pipes.get(id), memory, options)
   },
+  cpuSeconds,
 })

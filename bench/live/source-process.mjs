@@ -9,7 +9,7 @@ import { connect } from 'stopcopy/node'
 import { openBulk, recordStream } from '../data/bulk-device.mjs'
 import { countMessages } from './count-messages.mjs'
 import { writeFrames, writeWhole } from './frames.mjs'
-import { fingerprint, peakBytes } from './memory-looks.mjs'
+import { cpuSeconds, fingerprint, peakBytes } from './memory-looks.mjs'
 import { Peer } from './peer.mjs'
 import { serveCalls } from './serve-calls.mjs'
 
@@ -65,6 +65,7 @@ serveCalls({
   },
   fingerprint: () => fingerprint(source.memory),
   peakBytes,
+  cpuSeconds,
 })
 
 async function connectThread() {
