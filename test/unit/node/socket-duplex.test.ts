@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -30,7 +30,7 @@ async function rawPeer(): Promise<{ connection: Connection; peer: Socket }> {
   return { connection, peer: await accepted }
 }
 
-describe.each(TRANSPORTS)('a connection over %s', (_, url) => {
+describe.each(TRANSPORTS)('a connection over %s', (_transport, url) => {
   it('carries any bytes in any segmentation, both ways, by reads, leases and windows', async () => {
     const sizes = fc.array(fc.integer({ min: 0, max: 300_000 }), { minLength: 1, maxLength: 12 })
     const how = fc.constantFrom('read', 'lease', 'window')
