@@ -45,4 +45,5 @@ serveCalls({
     return writeThrough(await pipes.get(id), memory, options)
   },
   cpuSeconds,
+  identify: () => ({ pid: process.pid }),
 })
