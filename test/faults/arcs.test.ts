@@ -20,6 +20,7 @@ const SETS: Readonly<Record<string, { devices: ('bulk' | 'mtty')[]; faulty: numb
   mtty: { devices: ['mtty'], faulty: 0 },
   'first of two bulk': { devices: ['bulk', 'bulk'], faulty: 0 },
   'second of two bulk': { devices: ['bulk', 'bulk'], faulty: 1 },
+  'second of three bulk': { devices: ['bulk', 'bulk', 'bulk'], faulty: 1 },
 }
 
 const WAYS: Readonly<Record<string, Partial<Faults>>> = {
@@ -63,7 +64,9 @@ function cases(): Case[] {
 const UNWOUND: Readonly<Record<string, Partial<Case>>> = {
   'the destination fails to load': { destinationFaults: [{ failAt: 'RESUMING->STOP' }] },
   'the destination fails to start': { destinationFaults: [{ failAt: 'STOP->RUNNING_P2P' }] },
-  'cut in pre-copy': { fate: ({ name, direction }) => (name === 'DATA' && direction === 'to' ? 'cut-before' : 'pass') },
+  'cut in pre-copy': {
+    fate: ({ name, direction }) => (name === 'DATA' && direction === 'to' ? 'cut-before' : 'pass'),
+  },
   'cut at END': { fate: ({ name }) => (name === 'END' ? 'cut-before' : 'pass') },
 }
 const UNWINDING: readonly ArcName[] = [

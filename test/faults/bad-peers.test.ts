@@ -73,7 +73,10 @@ afterEach(async () => {
 })
 
 /** A migration that must be refused: the source never leaves RUNNING. The refusal in one line. */
-async function refused(driver: Parameters<typeof VfioDevice.open>[0], identity: Partial<DeviceIdentity> = {}): Promise<string> {
+async function refused(
+  driver: Parameters<typeof VfioDevice.open>[0],
+  identity: Partial<DeviceIdentity> = {},
+): Promise<string> {
   const recorder = new DeviceRecorder()
   const device = await VfioDevice.open(recorder.wrap('source', driver))
   const posing: MigrationDevice = new Proxy(device, {
@@ -150,7 +153,9 @@ describe('a source that does not fit is refused before it stops', () => {
 
   it('by the version of its state', async () => {
     const bulk = createBulk({ memoryBytes: MEMORY_BYTES })
-    expect(await refused(bulk, { version: 99 })).toMatch(/has state version 99 and the one here loads 1 to \d/)
+    expect(await refused(bulk, { version: 99 })).toMatch(
+      /has state version 99 and the one here loads 1 to \d/,
+    )
   })
 
   it('by its fingerprint', async () => {
@@ -176,7 +181,9 @@ describe('a source that does not fit is refused before it stops', () => {
     const answer = await peer.hello({ versions: [2, 9] })
     expect(answer?.type).toBe(MessageType.REFUSED)
     await peer.rest()
-    expect(lines).toEqual([expect.stringMatching(/^EOPNOTSUPP .*speaks versions 2 to 9 .* and this side 1 to 1/)])
+    expect(lines).toEqual([
+      expect.stringMatching(/^EOPNOTSUPP .*speaks versions 2 to 9 .* and this side 1 to 1/),
+    ])
   })
 
   it('by the number of its devices, its memory, and a HELLO without any', async () => {

@@ -90,7 +90,9 @@ async function canceledAt(
   await running.setState(DeviceState.STOP)
   const { memory, sequence } = recorder.mayStart ? theirs : bulk
   expect(sequence > 0n).toBe(true)
-  expect(await verifyBulkWorkload(memory, { seed: 3, workload: WORKLOAD, sequence })).toEqual({ matches: true })
+  expect(await verifyBulkWorkload(memory, { seed: 3, workload: WORKLOAD, sequence })).toEqual({
+    matches: true,
+  })
   expect(recorder.violations).toEqual([])
   await source.close()
   await destination.close()
@@ -110,7 +112,10 @@ describe('a cancellation', () => {
     for (let at = 0; at < MOMENTS; at++) {
       const phase = PHASES[at % (PHASES.length + 2)]
       const delayMs = phase === undefined ? Math.floor(next() * 80) : Math.floor(next() * 3)
-      tally.add(phase ?? 'by time', await canceledAt(path, phase === undefined ? { delayMs } : { phase, delayMs }))
+      tally.add(
+        phase ?? 'by time',
+        await canceledAt(path, phase === undefined ? { delayMs } : { phase, delayMs }),
+      )
     }
     rmSync(folder, { recursive: true })
     await expectResources(resources)

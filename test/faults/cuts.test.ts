@@ -69,7 +69,9 @@ describe('a connection that is cut', () => {
         const places =
           migration === 'one mtty'
             ? Array.from({ length: bytes }, (_, at) => at)
-            : Array.from({ length: 40 }, (_, n) => (n < 20 ? Math.floor(next() * bytes) : bytes - 1 - 13 * (n - 20)))
+            : Array.from({ length: 40 }, (_, n) =>
+                n < 20 ? Math.floor(next() * bytes) : bytes - 1 - 13 * (n - 20),
+              )
         for (const cutAt of places) {
           const cuts = migration === 'one mtty' ? [CUTS[cutAt % 3] as (typeof CUTS)[number]] : CUTS
           for (const cut of cuts) {

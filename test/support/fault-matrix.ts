@@ -43,9 +43,12 @@ export class Tally {
       return `| ${kind} | ${total} | ${parts.join(', ')} |`
     })
     console.log(
-      [`${this.#title}: ${this.#total} cases`, '| kind | cases | how they ended |', '| --- | --- | --- |', ...lines].join(
-        '\n',
-      ),
+      [
+        `${this.#title}: ${this.#total} cases`,
+        '| kind | cases | how they ended |',
+        '| --- | --- | --- |',
+        ...lines,
+      ].join('\n'),
     )
   }
 }
@@ -108,7 +111,8 @@ export async function expectResources(before: readonly string[]): Promise<void> 
       return false
     })
   }
-  while (extra().length > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10))
+  while (extra().length > 0 && performance.now() < end)
+    await new Promise((resolve) => setTimeout(resolve, 10))
   // The runner has a timer of its own now and then.
   expect(extra().filter((name) => name !== 'Timeout' && name !== 'Immediate')).toEqual([])
   expect(extra().filter((name) => name === 'Timeout').length).toBeLessThanOrEqual(1)

@@ -135,7 +135,9 @@ class Relay {
     this.#right = right
     const pump = async (from: ByteDuplex, to: ByteDuplex, direction: 'to' | 'back'): Promise<void> => {
       try {
-        await this.#pump(from, to, (header, counts) => fateOf({ connection, direction, ...header, ...counts }))
+        await this.#pump(from, to, (header, counts) =>
+          fateOf({ connection, direction, ...header, ...counts }),
+        )
         await to.close()
       } catch (error) {
         await to.abort(error)
