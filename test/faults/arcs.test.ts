@@ -50,7 +50,7 @@ function cases(): Case[] {
       }
       for (const failAt of ARCS)
         for (const [way, faults] of Object.entries(WAYS))
-          add(`${failAt}`, `${failAt} fails ${way}`, { failAt, ...faults })
+          add(failAt, `${failAt} fails ${way}`, { failAt, ...faults })
       for (const at of OFFSETS) {
         if (side === 'source') add('reading', `a read fails at ${at}`, { failRead: at })
         else add('writing', `a write fails at ${at}`, { failWrite: at })
@@ -108,7 +108,7 @@ function unwoundCases(): Case[] {
             devices: ['bulk', 'bulk'],
             kind: 'destination, two fail to start',
             name: `${first} ${way}, ${second} always${isSwapped ? ', the other way round' : ''}`,
-            destinationFaults: isSwapped ? list.reverse() : list,
+            destinationFaults: isSwapped ? [{ failAt: second }, { failAt: first, ...faults }] : list,
           })
         }
   return all

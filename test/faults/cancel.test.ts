@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { VfioDevice } from '../../src/device/vfio-device.ts'
-import { createBulk, verifyBulkWorkload } from '../../src/devices/index.ts'
+import { type BulkWorkload, createBulk, verifyBulkWorkload } from '../../src/devices/index.ts'
 import { VfioError } from '../../src/errors.ts'
 import { migrate } from '../../src/migrate/live/migrate.ts'
 import type { MigratePhase } from '../../src/migrate/live/migrate-report.ts'
@@ -19,7 +19,7 @@ import { watchWrites } from '../support/faulty-link.ts'
 
 const MOMENTS = 50
 const PHASES: readonly MigratePhase[] = ['precopy', 'stop', 'drain', 'load', 'commit', 'done']
-const WORKLOAD = { pagesPerSecond: 5000 }
+const WORKLOAD: BulkWorkload = { pagesPerSecond: 5000 }
 const tally = new Tally('cancel')
 afterAll(() => tally.print())
 

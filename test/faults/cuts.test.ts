@@ -17,7 +17,7 @@ const MIGRATIONS: Readonly<Record<string, Partial<MigrationCase>>> = {
   'one mtty': { devices: ['mtty'] },
   'two bulk': { devices: ['bulk', 'bulk'] },
 }
-const FATES: readonly Fate[] = ['cut-before', 'cut-after', 'cut-way', 'black-hole']
+const FATES = ['cut-before', 'cut-after', 'cut-way', 'black-hole'] as const satisfies readonly Fate[]
 const CUTS = ['both', 'one', 'silent'] as const
 const SETTLEMENTS = ['ask', 'both-tickets', 'timeout'] as const
 

@@ -39,7 +39,7 @@ export class Tally {
   print(): void {
     const lines = [...this.#rows].map(([kind, outcomes]) => {
       const total = [...outcomes.values()].reduce((sum, count) => sum + count, 0)
-      const parts = [...outcomes].sort().map(([outcome, count]) => `${outcome} ${count}`)
+      const parts = [...outcomes].map(([outcome, count]) => `${outcome} ${count}`)
       return `| ${kind} | ${total} | ${parts.join(', ')} |`
     })
     console.log(
@@ -94,9 +94,9 @@ export function sampled<T>(cases: readonly T[], most: number): readonly T[] {
   return Array.from({ length: most }, (_, at) => cases[Math.floor(at * step + (at % 7) * (step / 7))] as T)
 }
 
-/** Timers, sockets and the like of this process, sorted. */
+/** Timers, sockets and the like of this process. */
 export function activeResources(): string[] {
-  return process.getActiveResourcesInfo().sort()
+  return process.getActiveResourcesInfo()
 }
 
 /** Waits, briefly, until there is no more than before: closing takes some turns of the event loop. */

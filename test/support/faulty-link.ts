@@ -123,7 +123,7 @@ class Relay {
   readonly #left: ByteDuplex
   readonly #right: ByteDuplex
   readonly #timers = new Map<ReturnType<typeof setTimeout>, () => void>()
-  readonly #pumping: Promise<void>
+  readonly #pumping: Promise<unknown>
 
   constructor(
     left: ByteDuplex,
@@ -144,7 +144,7 @@ class Relay {
         await from.cancel(error)
       }
     }
-    this.#pumping = Promise.all([pump(left, right, 'to'), pump(right, left, 'back')]).then(() => {})
+    this.#pumping = Promise.all([pump(left, right, 'to'), pump(right, left, 'back')])
   }
 
   async end(): Promise<void> {

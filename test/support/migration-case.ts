@@ -146,7 +146,7 @@ class Run {
       this.#destinations.map(({ device }) => device),
       {
         helloTimeoutMs: 250,
-        idleTimeoutMs: 400,
+        idleTimeoutMs: 600,
         readyTimeoutMs: this.#case.settleBy === 'timeout' ? 300 : 1500,
         lingerMs: 100,
         onTicket: (ticket) => {
