@@ -96,7 +96,8 @@ describe('the destination', () => {
     let mayReset = false
     const stubborn: MigrationDevice = new Proxy(destination, {
       get: (target, name) => {
-        if (name === 'reset' && !mayReset) return () => Promise.reject(new VfioError('EIO', 'Cannot reset: not now'))
+        if (name === 'reset' && !mayReset)
+          return () => Promise.reject(new VfioError('EIO', 'Cannot reset: not now'))
         const value: unknown = Reflect.get(target, name, target)
         return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value
       },

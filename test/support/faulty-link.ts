@@ -123,7 +123,7 @@ class Relay {
   readonly #left: ByteDuplex
   readonly #right: ByteDuplex
   readonly #timers = new Map<ReturnType<typeof setTimeout>, () => void>()
-  readonly #pumping: Promise<void>
+  readonly #pumping: Promise<unknown>
 
   constructor(
     left: ByteDuplex,
@@ -135,14 +135,16 @@ class Relay {
     this.#right = right
     const pump = async (from: ByteDuplex, to: ByteDuplex, direction: 'to' | 'back'): Promise<void> => {
       try {
-        await this.#pump(from, to, (header, counts) => fateOf({ connection, direction, ...header, ...counts }))
+        await this.#pump(from, to, (header, counts) =>
+          fateOf({ connection, direction, ...header, ...counts }),
+        )
         await to.close()
       } catch (error) {
         await to.abort(error)
         await from.cancel(error)
       }
     }
-    this.#pumping = Promise.all([pump(left, right, 'to'), pump(right, left, 'back')]).then(() => {})
+    this.#pumping = Promise.all([pump(left, right, 'to'), pump(right, left, 'back')])
   }
 
   async end(): Promise<void> {
