@@ -3,6 +3,7 @@
  * does what it is told over the IPC channel; see `test/support/migration-process.ts`.
  */
 import {
+  appendFileSync,
   existsSync,
   fsyncSync,
   openSync,
@@ -94,7 +95,13 @@ const commands = {
       const report = await migrate(device, await connect(to), {
         ...setup.options,
         ...options,
-        onEvent: (event) => event.type === 'phase' && say({ event: 'phase', phase: event.phase }),
+        onEvent: (event) => {
+          if (event.type !== 'phase') return
+          // No byte of COMMIT has gone out yet.
+          if (event.phase === 'commit' && log !== undefined)
+            appendFileSync(log, `commit ${process.hrtime.bigint()} ${bulk.sequence}\n`)
+          say({ event: 'phase', phase: event.phase })
+        },
       })
       return { owner: report.owner, ticket: report.ticket, report }
     } catch (error) {
@@ -146,4 +153,6 @@ process.on('message', async ({ id, command, ...words }) => {
   say({ event: 'answer', id, result })
   if (command === 'exit') process.disconnect()
 })
+// Nobody is left to tell it anything.
+process.on('disconnect', () => process.exit())
 say({ event: 'up' })
