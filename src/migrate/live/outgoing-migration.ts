@@ -46,6 +46,14 @@ const CANCEL_MS = 1000
 /** What loading and starting a device is taken to cost before it was seen. */
 const ASSUMED_MS = 1
 
+/** Answers to COMMIT. */
+const DECISIONS: readonly MessageType[] = [
+  MessageType.RUNNING,
+  MessageType.FAILED,
+  MessageType.DISCARDED,
+  MessageType.UNKNOWN,
+]
+
 /** A migration that goes out. */
 export class OutgoingMigration {
   readonly #devices: SourceDevices
@@ -254,18 +262,19 @@ export class OutgoingMigration {
     }
     signal?.addEventListener('abort', cancel)
     this.#progress.enter('commit')
+    let isBegun = false
     try {
-      const answer = await this.#link.request({ type: MessageType.COMMIT }, [
-        MessageType.RUNNING,
-        MessageType.FAILED,
-        MessageType.DISCARDED,
-        MessageType.UNKNOWN,
-      ])
+      const answer = await this.#link.request({ type: MessageType.COMMIT }, DECISIONS, undefined, () => {
+        isBegun = true
+      })
       if (answer.type === MessageType.RUNNING) return await this.#handedOver()
       if (answer.type === MessageType.UNKNOWN) return await this.#undecided('it knows nothing of it')
       return await this.#refused(decodeFailure(answer.payload, 'migrate: the destination failed'))
     } catch (error) {
       if (error instanceof MigrationError) throw error
+      // COMMIT may wait behind a message that nobody takes: from here on it is not written any more.
+      if (!isBegun) await this.#link.abort(asFailure(error, ACTION))
+      if (!isBegun) return await this.#giveBack(error, undefined)
       return await this.#undecided(asFailure(error, ACTION).message)
     } finally {
       signal?.removeEventListener('abort', cancel)

@@ -42,6 +42,12 @@ export class DataIntake {
     return this.#streams.map(({ device, position }) => ({ type: device.identity.type, bytes: position }))
   }
 
+  /** Whether all of a frame came before: it is a repeated one. */
+  has({ index, position, payloadBytes }: Frame): boolean {
+    const stream = this.#streams[index]
+    return stream !== undefined && position + payloadBytes <= stream.position
+  }
+
   /**
    * Waits for the frame's turn and takes it; a repeated frame is passed over.
    *
@@ -55,8 +61,7 @@ export class DataIntake {
     const stream = this.#streams[frame.index]
     if (stream === undefined)
       throw new VfioError('EPROTO', `Cannot receive: data of device ${frame.index}, which was not offered`)
-    const end = frame.position + frame.payloadBytes
-    if (end <= stream.position) return
+    if (this.has(frame)) return
     // One connection keeps its order: what is not here yet will not come.
     if (this.#connections > 1) await this.#until(() => stream.position >= frame.position, signal)
     if (stream.position !== frame.position)
@@ -92,7 +97,10 @@ export class DataIntake {
     // With one connection END is behind all data; what is missing then is told by the load.
     if (this.#connections === 1) return
     await this.#until(
-      () => this.#streams.every(({ position }, index) => position >= (expected[index]?.bytes ?? 0)),
+      () =>
+        // The last bytes are there before their frame is done with: until then it asks for a window.
+        this.#taking.size === 0 &&
+        this.#streams.every(({ position }, index) => position >= (expected[index]?.bytes ?? 0)),
       signal,
     )
   }
