@@ -71,7 +71,16 @@ const oldTicket =
     ? JSON.parse(readFileSync(ticketPath, 'utf8'))
     : undefined
 
+/** Connections that are not closed at both ends yet. */
+const connections = new Set()
+function track(connection) {
+  connections.add(connection)
+  connection.closed.addEventListener('abort', () => connections.delete(connection), { once: true })
+  return connection
+}
+
 async function serve(connection) {
+  track(connection)
   say({ event: 'connection' })
   try {
     if (oldTicket !== undefined) {
@@ -92,7 +101,7 @@ const listener =
 const commands = {
   async migrate({ to, options }) {
     try {
-      const report = await migrate(device, await connect(to), {
+      const report = await migrate(device, track(await connect(to)), {
         ...setup.options,
         ...options,
         onEvent: (event) => {
@@ -128,7 +137,9 @@ const commands = {
     return { state, wentOn, matches: verdict.matches, sequence: String(bulk.sequence) }
   },
   state: async () => ({ state: await device.state(), sequence: String(bulk.sequence) }),
-  measure: () => {
+  /** What is in use when no connection is. */
+  async measure() {
+    while (connections.size > 0) await new Promise((resolve) => setTimeout(resolve, 1))
     globalThis.gc?.()
     const status = readFileSync('/proc/self/status', 'utf8')
     return {
