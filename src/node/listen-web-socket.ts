@@ -5,33 +5,29 @@
  */
 
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { createServer as createTlsServer, type ServerOptions } from 'node:https'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
 import { VfioError } from '../errors.ts'
 import { canceled, type MessageDuplexOptions, messageLimits } from '../transport/index.ts'
-import { nodeError } from './node-error.ts'
+import type { Connection, Listener } from './connection.ts'
+import { checkRemote } from './loopback.ts'
+import { socketError } from './socket-error.ts'
+import { serverTls, type TlsOptions } from './tls-options.ts'
 import { addressOf, Handshakes } from './web-socket-handshakes.ts'
-import { connectionOver, WEB_SOCKET_CONNECT_MS, type WebSocketConnection } from './web-socket.ts'
+import { connectionOver, WEB_SOCKET_CONNECT_MS } from './web-socket.ts'
 import { WEB_SOCKET_MESSAGE_BYTES, WebSocketChannel } from './web-socket-channel.ts'
-import { formatWebSocketUrl, isLoopbackHost, parseWebSocketUrl, type WebSocketUrl } from './web-socket-url.ts'
-
-/** What waits for connections. */
-export interface WebSocketListener {
-  /** Where it listens, with the real port: what `connectWebSocket` takes. */
-  readonly url: string
-  /** Accepts no more, gives up those that are not connected yet, and ends nothing else. */
-  close(): Promise<void>
-}
+import type { WebSocketUrl } from './transport-url.ts'
+import { formatWebSocketUrl, parseWebSocketUrl } from './web-socket-url.ts'
 
 /** Options of {@link listenWebSocket}. `connectTimeoutMs` counts from the first byte of a connection. */
 export interface ListenWebSocketOptions extends MessageDuplexOptions {
   /** Cancels listening; later it closes the listener. */
   readonly signal?: AbortSignal | undefined
-  /** Accepts connections of other machines over `ws:`, although nothing proves who they are. */
+  /** Accepts connections of other machines, although nothing proves who they are. */
   readonly allowRemote?: boolean | undefined
-  /** For `wss:`: what `https.createServer` takes, `cert` and `key` at least; `requestCert` and `ca` for mutual TLS. */
-  readonly tls?: Pick<ServerOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'requestCert' | 'minVersion'>
+  /** For `wss:`: `cert` and `key` at least. */
+  readonly tls?: TlsOptions | undefined
   /** Origins of pages that may connect (`https://example.org`). Default: none, and every page names its own. */
   readonly origins?: readonly string[] | undefined
   /** Subprotocols of which a client must ask for one. */
@@ -60,19 +56,13 @@ export interface ListenWebSocketOptions extends MessageDuplexOptions {
  */
 export async function listenWebSocket(
   url: string,
-  onConnection: (connection: WebSocketConnection) => void,
+  onConnection: (connection: Connection) => void,
   options: ListenWebSocketOptions = {},
-): Promise<WebSocketListener> {
+): Promise<Listener> {
   const target = parseWebSocketUrl(url)
   const { signal } = options
   if (signal?.aborted === true) throw canceled(`listen on "${url}"`, signal)
-  if (target.scheme === 'ws' && options.allowRemote !== true && !isLoopbackHost(target.host)) {
-    throw new VfioError(
-      'EPERM',
-      `Cannot listen on "${url}": other machines reach it and nothing proves who they are, ` +
-        'use 127.0.0.1, wss: with `requestCert`, or `allowRemote`',
-    )
-  }
+  checkRemote(target, url, options)
   // Before somebody connects.
   messageLimits(WEB_SOCKET_MESSAGE_BYTES, options)
   const server = createHttpServer(target, url, options)
@@ -89,13 +79,7 @@ export async function listenWebSocket(
 
 function createHttpServer({ scheme }: WebSocketUrl, url: string, { tls }: ListenWebSocketOptions): Server {
   if (scheme === 'ws') return createServer()
-  if (tls?.cert === undefined || tls.key === undefined) {
-    throw new VfioError(
-      'EINVAL',
-      `Cannot listen on "${url}": it has no certificate, give \`cert\` and \`key\``,
-    )
-  }
-  return createTlsServer({ ...tls, rejectUnauthorized: tls.requestCert === true })
+  return createTlsServer(serverTls(tls ?? {}, url))
 }
 
 function acceptWebSockets(
@@ -103,7 +87,7 @@ function acceptWebSockets(
   { scheme, path }: WebSocketUrl,
   options: ListenWebSocketOptions,
   handshakes: Handshakes,
-  onConnection: (connection: WebSocketConnection) => void,
+  onConnection: (connection: Connection) => void,
 ): void {
   const { origins = [], protocols = [] } = options
   const sockets = new WebSocketServer({
@@ -119,7 +103,7 @@ function acceptWebSockets(
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     options.onRefused?.(new VfioError('EPERM', `Cannot serve ${addressOf(socket)}: ${reason}`))
   }
-  const introduce = async (connection: WebSocketConnection, socket: Socket): Promise<void> => {
+  const introduce = async (connection: Connection, socket: Socket): Promise<void> => {
     try {
       await connection.open?.()
     } catch (error) {
@@ -129,7 +113,7 @@ function acceptWebSockets(
     handshakes.finish(socket)
     onConnection(connection)
   }
-  server.on('tlsClientError', (error) => options.onRefused?.(nodeError(error, 'serve a client')))
+  server.on('tlsClientError', (error) => options.onRefused?.(socketError(error, 'serve a client')))
   server.on('request', (_, response) => response.writeHead(426, { connection: 'close' }).end())
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     const { origin } = request.headers
@@ -157,7 +141,7 @@ function acceptWebSockets(
 /** @returns the port */
 function listening(server: Server, { host, port }: WebSocketUrl, url: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    const fail = (error: Error): void => reject(nodeError(error, `listen on "${url}"`))
+    const fail = (error: Error): void => reject(socketError(error, `listen on "${url}"`))
     server.once('error', fail)
     server.listen({ host, port }, () => {
       server.off('error', fail)
@@ -168,7 +152,7 @@ function listening(server: Server, { host, port }: WebSocketUrl, url: string): P
   })
 }
 
-class HttpListener implements WebSocketListener {
+class HttpListener implements Listener {
   readonly url: string
   readonly #server: Server
   readonly #handshakes: Handshakes

@@ -5,19 +5,13 @@
  * @module
  */
 
-import type { ConnectionOptions } from 'node:tls'
 import { WebSocket } from 'ws'
-import { type ByteDuplex, canceled, messageDuplex, type MessageDuplexOptions } from '../transport/index.ts'
+import { canceled, messageDuplex, type MessageDuplexOptions } from '../transport/index.ts'
+import type { Connection } from './connection.ts'
+import { isLoopback } from './loopback.ts'
+import { clientTls, type TlsOptions } from './tls-options.ts'
 import { WEB_SOCKET_MESSAGE_BYTES, WebSocketChannel } from './web-socket-channel.ts'
-import { isLoopbackHost, parseWebSocketUrl, formatWebSocketUrl } from './web-socket-url.ts'
-
-/** A connection over a WebSocket. */
-export interface WebSocketConnection extends ByteDuplex {
-  /** Who the other end is. */
-  readonly peer: string
-  /** Aborted when nothing of the connection is left. */
-  readonly closed: AbortSignal
-}
+import { formatWebSocketUrl, parseWebSocketUrl } from './web-socket-url.ts'
 
 /** Options of {@link connectWebSocket}. */
 export interface ConnectWebSocketOptions extends MessageDuplexOptions {
@@ -25,8 +19,8 @@ export interface ConnectWebSocketOptions extends MessageDuplexOptions {
   readonly signal?: AbortSignal | undefined
   /** Subprotocols to ask for. */
   readonly protocols?: readonly string[] | undefined
-  /** For `wss:`: what `tls.connect` takes. Certificates are checked whatever the environment says. */
-  readonly tls?: Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'servername' | 'minVersion'>
+  /** For `wss:`. Certificates are checked whatever the environment says. */
+  readonly tls?: TlsOptions | undefined
 }
 
 /** How long a connection may take until both ends have said hello, in milliseconds. */
@@ -52,14 +46,14 @@ export const WEB_SOCKET_CONNECT_MS: number = 10_000
 export async function connectWebSocket(
   url: string,
   options: ConnectWebSocketOptions = {},
-): Promise<WebSocketConnection> {
+): Promise<Connection> {
   const target = parseWebSocketUrl(url)
   const { signal, connectTimeoutMs = WEB_SOCKET_CONNECT_MS, protocols = [], tls = {} } = options
   const action = `connect to "${url}"`
   if (isAborted(signal)) throw canceled(action, signal as AbortSignal)
-  const isPrivate = target.scheme === 'wss' || isLoopbackHost(target.host)
+  const isPrivate = target.scheme === 'wss' || isLoopback(target.host)
   const socket = new WebSocket(formatWebSocketUrl(target), [...protocols], {
-    ...(target.scheme === 'wss' ? { ...tls, rejectUnauthorized: true } : {}),
+    ...(target.scheme === 'wss' ? clientTls(tls, target.host) : undefined),
     perMessageDeflate: false,
     maxPayload: WEB_SOCKET_MESSAGE_BYTES,
     // Masks keep proxies from being misled by what passes through them; here no proxy sees it.
@@ -92,9 +86,11 @@ export function connectionOver(
   channel: WebSocketChannel,
   peer: string,
   options: MessageDuplexOptions,
-): WebSocketConnection {
+): Connection {
   try {
-    return Object.assign(messageDuplex(channel, options), { peer, closed: channel.closed })
+    // A message duplex has leases, and promises.
+    const duplex = messageDuplex(channel, options) as Connection
+    return Object.assign(duplex, { peer, closed: channel.closed })
   } catch (error) {
     void channel.close()
     throw error

@@ -32,6 +32,10 @@ export interface Faults {
   errno?: ErrnoName | number | undefined
   /** The failing arc moves the device to ERROR instead of keeping the last completed state. */
   toError?: boolean | undefined
+  /** So many failures of `failAt`, then the arc works; default all of them. */
+  times?: number | undefined
+  /** Every reset fails. */
+  failReset?: boolean | undefined
 }
 
 /**
@@ -102,6 +106,7 @@ export class FaultyDevice implements Driver {
 
   reset(): Awaitable<void> {
     this.resets++
+    if (this.faults.failReset === true) throw this.#failure('Cannot reset', DeviceState.ERROR)
     return this.#driver.reset()
   }
 
@@ -114,6 +119,7 @@ export class FaultyDevice implements Driver {
     const arc = `${deviceStateName(from)}->${deviceStateName(to)}` as ArcName
     this.transitions.push(arc)
     if (this.#failsAt(arc, from, to)) {
+      if (this.faults.times !== undefined) this.faults.times--
       throw this.#failure(`Cannot take arc ${arc}`, this.faults.toError ? DeviceState.ERROR : from)
     }
     const end = await this.#driver.transition(from, to, options)
@@ -122,7 +128,8 @@ export class FaultyDevice implements Driver {
   }
 
   #failsAt(arc: ArcName, from: DeviceState, to: DeviceState): boolean {
-    const { failAt } = this.faults
+    const { failAt, times = 1 } = this.faults
+    if (times <= 0) return false
     return typeof failAt === 'string' ? failAt === arc : failAt?.from === from && failAt.to === to
   }
 

@@ -22,7 +22,7 @@ export class FrameReader {
   readonly #header: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES)
   #payload: PayloadSource | undefined
 
-  /** @param onBytes - called whenever bytes came: the peer is alive */
+  /** @param onBytes - called whenever a message or bytes of a DATA payload came: the peer is alive */
   constructor(source: ByteSource, onBytes: () => void = () => {}) {
     this.#source = source
     this.#onBytes = onBytes
@@ -41,12 +41,15 @@ export class FrameReader {
     if (!(await this.#fill(this.#header, true))) return undefined
     const header = decodeHeader(this.#header)
     if (header.type === MessageType.DATA) {
+      this.#onBytes()
       this.#payload = new PayloadSource(this.#source, header.payloadBytes, this.#onBytes)
       return { ...header, payload: EMPTY }
     }
     const payload = new Uint8Array(header.payloadBytes)
     await this.#fill(payload, false)
     checkPayload(header, payload)
+    // Not for a part: a peer that drips bytes is not alive.
+    this.#onBytes()
     return { ...header, payload }
   }
 
@@ -68,7 +71,6 @@ export class FrameReader {
         throw cutShort()
       }
       filled += byteLength
-      this.#onBytes()
     }
     return true
   }
@@ -127,8 +129,7 @@ class PayloadSource implements ByteSource {
         windows.commit(byteLength)
       },
     }
-    const readInto = this.#source.readInto as NonNullable<ByteSource['readInto']>
-    const ended = this.#left > 0 && (await readInto.call(this.#source, bounded, signal))
+    const ended = this.#left > 0 && (await this.#source.readInto?.(bounded, signal))
     if (this.#left === 0) return true
     if (ended) throw cutShort()
     return false

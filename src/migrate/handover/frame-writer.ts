@@ -24,9 +24,16 @@ export class FrameWriter {
     return this.#underWay === 0
   }
 
-  /** Settles when the sink took the message. */
-  message(id: string, message: OutgoingMessage): Promise<void> {
-    return this.#write(() => encodeMessage(id, message))
+  /**
+   * Settles when the sink took the message.
+   *
+   * @param onBegin - called just before its first byte is written; not at all when it is given up before
+   */
+  message(id: string, message: OutgoingMessage, onBegin?: () => void): Promise<void> {
+    return this.#write(() => {
+      onBegin?.()
+      return encodeMessage(id, message)
+    })
   }
 
   /** Settles when the sink took the frame; the chunks may be reused then. */

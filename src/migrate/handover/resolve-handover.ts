@@ -128,10 +128,11 @@ class Meeting {
     const commit = (): Promise<void> => this.#writer.message(id, { type: MessageType.COMMIT })
     await commit()
     this.#again = setInterval(() => void commit().catch(() => {}), resendMs)
-    const handover = outgoingHandover(id)
     for (;;) {
       const frame = await this.#next()
       if (frame.id !== id) continue
+      // Looked up late: the caller may have decided meanwhile.
+      const handover = outgoingHandover(id)
       switch (frame.type) {
         case MessageType.RUNNING:
           await handover?.giveUp()

@@ -16,6 +16,8 @@ import type { SourceLink } from './source-link.ts'
 
 /** Time between two looks at the counters inside a pass. */
 const LOOK_MS = 20
+/** Shortest pass that counts: thirty of a millisecond each are no sign that it does not converge. */
+const LEAST_PASS_MS = 20
 /** Longest wait while there is nothing to send. */
 const IDLE_MS = 20
 /** A source that has nothing to say shows that it is alive. */
@@ -32,6 +34,8 @@ export interface PrecopyContext {
   readonly signal: AbortSignal
   /** Fixed cost of a switchover, as far as it is known. */
   readonly fixedMs: () => number
+  /** Waits until the destination has taken all that was sent, and measures how quick it is now. */
+  readonly settleLink: () => Promise<void>
   readonly throttle: (percent: number) => Promise<void>
   readonly onIteration: (report: IterationReport) => void
   readonly onLook: (situation: Situation, dirtyBytesPerSecond: number) => void
@@ -112,12 +116,14 @@ export class Precopy {
   }
 
   async #look(isIdle: boolean): Promise<Switchover | undefined> {
-    const { policy, meter, outbox, fixedMs, throttle, onLook } = this.#context
+    const { policy, meter, outbox, fixedMs, settleLink, throttle, onLook } = this.#context
     await this.#refresh()
     this.#measureDirtying()
     const initialLoaded = this.#initialLoaded
     // While only the acknowledgement is missing, quick passes over little are no sign of anything.
-    const iterationEnded = this.#isPassOver || (isIdle && (initialLoaded || this.#iteration === 1))
+    const isShort = this.#iteration > 1 && performance.now() - this.#passMs < LEAST_PASS_MS
+    const iterationEnded =
+      !isShort && (this.#isPassOver || (isIdle && (initialLoaded || this.#iteration === 1)))
     const situation: Situation = {
       elapsedMs: performance.now() - this.#startMs,
       iteration: this.#iteration,
@@ -136,8 +142,18 @@ export class Precopy {
       throw new VfioError('ETIMEDOUT', notConverging(decision.reason, situation))
     if (decision.action !== 'switch') return undefined
     await outbox.drained()
+    // What is on its way would be waited for after the stop, when nothing runs.
+    await settleLink()
     await this.#refresh()
-    const now = { ...situation, remainingBytes: this.#remaining }
+    const now = {
+      ...situation,
+      iterationEnded: false,
+      remainingBytes: this.#remaining,
+      fixedMs: fixedMs(),
+    }
+    // A destination that has become slow would be slow then, too.
+    if (decision.reason === 'converged' && policy.decide(now).action !== 'switch') return undefined
+    if (outbox.bytes > this.#passBytes) this.#endPass(now)
     return {
       reason: decision.reason,
       remainingBytes: now.remainingBytes,

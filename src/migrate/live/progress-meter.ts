@@ -95,7 +95,7 @@ export class ProgressMeter {
   }
 
   event(event: MigrateEvent): void {
-    this.#settings.onEvent?.(event)
+    this.#watched(() => this.#settings.onEvent?.(event))
   }
 
   tell(always: boolean): void {
@@ -103,7 +103,16 @@ export class ProgressMeter {
     const { elapsedMs } = this
     if (onProgress === undefined || (!always && elapsedMs - this.#toldMs < PROGRESS_MS)) return
     this.#toldMs = elapsedMs
-    onProgress(this.#progress(elapsedMs))
+    this.#watched(() => onProgress(this.#progress(elapsedMs)))
+  }
+
+  /** A watcher that throws ends the migration, as long as it can be ended: until COMMIT. */
+  #watched(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      if (this.#phase !== 'commit' && this.#phase !== 'done') throw error
+    }
   }
 
   #progress(elapsedMs: number): MigrateProgress {

@@ -121,19 +121,32 @@ export class SourceDevices {
     if (this.#memory !== undefined) await stopOne(this.#memory, signal)
   }
 
-  /** Back to where they were, as far as that goes; a device that cannot is reset. Never rejects. */
+  /**
+   * Back to where they were, as far as that goes; a device that cannot is reset. Never rejects.
+   *
+   * Several go all to STOP, all to RUNNING_P2P, all to RUNNING. One that does not come along is reset before
+   * any other could start to reach it: the device of a failed arc is stopped.
+   */
   async unwind(): Promise<DeviceRecovery[]> {
-    const states = await Promise.all(this.#all.map(({ device }) => device.state().catch(() => undefined)))
-    const isStopped = states.some((state) => state === undefined || STOPPED.includes(state))
-    if (isStopped) await this.#try(STOP)
+    const reset = new Map<SourceDevice, Recovery>()
     if (this.running && this.#p2p) {
+      const states = await Promise.all(this.#all.map(({ device }) => stateOf(device)))
+      const isStopped = states.some((state) => state === undefined || STOPPED.includes(state))
+      if (isStopped) await this.#try(STOP)
       const inP2p = states.some((state) => state === RUNNING_P2P || state === PRE_COPY_P2P)
-      if (isStopped || inP2p) await this.#try(RUNNING_P2P)
+      if (isStopped || inP2p) {
+        await this.#try(RUNNING_P2P)
+        for (const each of this.#all) {
+          if ((await stateOf(each.device)) === RUNNING_P2P) continue
+          const recovery = await recover(each.device, RUNNING_P2P)
+          if (recovery.how !== 'back') reset.set(each, recovery)
+        }
+      }
     }
     return Promise.all(
-      this.#all.map(async ({ device, original }) => ({
-        type: device.identity.type,
-        ...(await recover(device, original)),
+      this.#all.map(async (each) => ({
+        type: each.device.identity.type,
+        ...(reset.get(each) ?? (await recover(each.device, each.original))),
       })),
     )
   }
@@ -185,6 +198,10 @@ async function stopOne({ device, stream }: SourceDevice, signal: AbortSignal): P
 function sessionOf<T>(session: T | undefined, state: string): T {
   if (session !== undefined) return session
   throw new VfioError('EIO', `Cannot migrate: ${state} opened no session, reset the device`)
+}
+
+async function stateOf(device: MigrationDevice): Promise<DeviceState | undefined> {
+  return device.state().catch(() => undefined)
 }
 
 /** Waits for all, also when one fails: nothing may move any more when the others are brought back. */

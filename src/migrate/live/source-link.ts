@@ -76,12 +76,14 @@ export class SourceLink {
   /**
    * Sends a message until one of `types` comes back.
    *
+   * @param onBegin - called just before the first byte of each try
    * @throws {@link VfioError} ETIMEDOUT no answer in time; the reason when the link is lost before
    */
   async request(
     message: OutgoingMessage,
     types: readonly MessageType[],
     isAnswer: (frame: Frame) => boolean = () => true,
+    onBegin?: () => void,
   ): Promise<Frame> {
     const { replyTimeoutMs, resendMs } = this.#times
     let waiter: Waiter | undefined
@@ -100,7 +102,7 @@ export class SourceLink {
         if (isWaiting) return
         isWaiting = true
         try {
-          await this.#primary.message(this.id, message)
+          await this.#primary.message(this.id, message, onBegin)
         } catch (error) {
           this.#lose(error)
         }

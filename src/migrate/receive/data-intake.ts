@@ -42,6 +42,12 @@ export class DataIntake {
     return this.#streams.map(({ device, position }) => ({ type: device.identity.type, bytes: position }))
   }
 
+  /** Whether all of a frame came before: it is a repeated one. */
+  has({ index, position, payloadBytes }: Frame): boolean {
+    const stream = this.#streams[index]
+    return stream !== undefined && position + payloadBytes <= stream.position
+  }
+
   /**
    * Waits for the frame's turn and takes it; a repeated frame is passed over.
    *
@@ -55,8 +61,7 @@ export class DataIntake {
     const stream = this.#streams[frame.index]
     if (stream === undefined)
       throw new VfioError('EPROTO', `Cannot receive: data of device ${frame.index}, which was not offered`)
-    const end = frame.position + frame.payloadBytes
-    if (end <= stream.position) return
+    if (this.has(frame)) return
     // One connection keeps its order: what is not here yet will not come.
     if (this.#connections > 1) await this.#until(() => stream.position >= frame.position, signal)
     if (stream.position !== frame.position)

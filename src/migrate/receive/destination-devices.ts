@@ -78,13 +78,22 @@ export class DestinationDevices {
     }
   }
 
-  /** Throws away what was received: every device is reset, and parked in STOP. Never rejects. */
-  async discard(): Promise<void> {
-    if (!this.#touched) return
-    for (const device of this.#devices) await recover(device, undefined)
-    for (const device of this.#devices) await device.setState(DeviceState.STOP).catch(() => {})
+  /**
+   * Throws away what was received: every device is reset, and parked in STOP. Never rejects.
+   *
+   * @returns whether none is left that holds something. One in ERROR does not: nothing but a reset gets it out
+   */
+  async discard(): Promise<boolean> {
+    if (!this.#touched) return true
+    let isReset = true
+    for (const device of this.#devices) {
+      const { how, state } = await recover(device, undefined)
+      await device.setState(DeviceState.STOP).catch(() => {})
+      if (how === 'lost' && state !== DeviceState.ERROR) isReset = false
+    }
     await this.#closeStreams()
-    this.#touched = false
+    this.#touched = !isReset
+    return isReset
   }
 
   async #all(target: DeviceState): Promise<void> {

@@ -13,7 +13,7 @@
  */
 
 import { VfioError } from '../../errors.ts'
-import { type ByteSource, pumpFromSource } from '../../transport/index.ts'
+import { type ByteSource, pumpFromSource, settle } from '../../transport/index.ts'
 import { Watchdog, within } from '../handover/deadline.ts'
 import type { OutgoingMessage } from '../handover/frame.ts'
 import type { Frame } from '../handover/frame-reader.ts'
@@ -34,16 +34,8 @@ import { commonVersion } from './compatibility.ts'
 import type { DestinationDevices } from './destination-devices.ts'
 import { DataIntake } from './data-intake.ts'
 import { ReceiveMeter } from './receive-meter.ts'
-import type { ReceivePhase, ReceiveProgress, ReceiveReport } from './receive-report.ts'
-
-/** Options that concern one migration; see `ReceiveOptions`. */
-export interface IncomingOptions {
-  readonly idleTimeoutMs: number
-  readonly timeoutMs: number
-  readonly readyTimeoutMs: number
-  readonly onProgress?: ((progress: ReceiveProgress) => void) | undefined
-  readonly onTicket?: ((ticket: HandoverTicket | undefined) => unknown) | undefined
-}
+import type { IncomingOptions } from './receive-options.ts'
+import type { ReceivePhase, ReceiveReport } from './receive-report.ts'
 
 type Phase = ReceivePhase | 'stuck' | 'failed' | 'discarded'
 
@@ -61,18 +53,24 @@ export class IncomingMigration implements IncomingHandover {
   readonly #meter: ReceiveMeter
   readonly #stopped: AbortController = new AbortController()
   readonly #settled: Promise<ReceiveReport>
+  /** Settles when nothing of this migration will happen any more: whether the devices are here. */
+  readonly decided: Promise<boolean>
+  #decide!: (isHere: boolean) => void
   #resolve!: (report: ReceiveReport) => void
   #reject!: (error: VfioError) => void
   #phase: Phase = 'prepare'
   #welcome: OutgoingMessage | undefined
   #end: End | undefined
   #failure: VfioError | undefined
+  #readySaid = false
+  #isReset = true
   #ending: Promise<OutgoingMessage | undefined> | undefined
   #starting: Promise<OutgoingMessage | undefined> | undefined
   #discarding: Promise<void> | undefined
   #idle: Watchdog | undefined
   #total: Watchdog | undefined
   #readyTimer: Watchdog | undefined
+
   /** @param send - sends on the connection that HELLO came over */
   constructor(
     id: string,
@@ -88,6 +86,9 @@ export class IncomingMigration implements IncomingHandover {
     this.#send = send
     this.#intake = new DataIntake(hello.connections, (message) => this.#tell(message))
     this.#meter = new ReceiveMeter(id, this.#intake, options.onProgress)
+    this.decided = new Promise((resolve) => {
+      this.#decide = resolve
+    })
     this.#settled = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -132,7 +133,7 @@ export class IncomingMigration implements IncomingHandover {
     })
     this.#welcome = { type: MessageType.WELCOME, payload }
     this.#progress(true)
-    return this.#welcome
+    return this.isOver ? this.#farewell() : this.#welcome
   }
 
   /** Bytes came from the source. An arrow, to be passed on. */
@@ -140,6 +141,7 @@ export class IncomingMigration implements IncomingHandover {
 
   /** Takes a DATA frame's payload. @throws {@link VfioError} what is wrong with it */
   async data(frame: Frame, payload: ByteSource): Promise<void> {
+    if (this.#intake.has(frame)) return
     if (this.#phase !== 'transfer' || this.#end !== undefined)
       throw new VfioError('EPROTO', 'Cannot receive: data came that was not announced, migrate again')
     const { signal } = this.#stopped
@@ -182,7 +184,7 @@ export class IncomingMigration implements IncomingHandover {
     // Before READY the source owns the devices whatever happens here: it may know at once.
     if (!wasReady) await this.#tell(this.#farewell())
     await this.#discard(error)
-    if (wasReady) await this.#tell(this.#farewell())
+    if (wasReady && this.#isReset) await this.#tell(this.#farewell())
     this.#reject(error)
   }
 
@@ -195,6 +197,7 @@ export class IncomingMigration implements IncomingHandover {
     if (verdict === 'run') {
       await this.#onCommit()
       if (!this.isOver) throw this.#failure ?? new VfioError('EIO', 'Cannot start the devices: try again')
+      await this.#settled
       return
     }
     const error = new VfioError('ECANCELED', 'Cannot receive: the hand-over was discarded by decision')
@@ -244,6 +247,7 @@ export class IncomingMigration implements IncomingHandover {
       return undefined
     }
     this.#phase = 'ready'
+    this.#readySaid = true
     this.#total?.stop()
     rememberIncoming(this.id, this)
     this.#readyTimer = new Watchdog(this.#options.readyTimeoutMs, () => {
@@ -292,15 +296,23 @@ export class IncomingMigration implements IncomingHandover {
       this.#conclude('failed', failure)
       await this.#discard(failure)
       this.#reject(failure)
-      return this.#farewell()
+      return this.#isReset ? this.#farewell() : undefined
     }
     this.#meter.lap('startMs')
     this.#phase = 'running'
     rememberOutcome(this.id, MessageType.RUNNING)
-    await this.#forgetTicket()
-    this.#progress(true)
-    this.#resolve(this.#meter.report('destination'))
+    this.#decide(true)
+    void this.#arrived()
     return this.#farewell()
+  }
+
+  /** The source waits for RUNNING, and not for this. */
+  async #arrived(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    await this.#forgetTicket()
+    // The devices run, whatever those who watch think of it.
+    await settle(() => this.#progress(true))
+    this.#resolve(this.#meter.report('destination'))
   }
 
   async #onCancel(reason: VfioError): Promise<OutgoingMessage | undefined> {
@@ -311,7 +323,7 @@ export class IncomingMigration implements IncomingHandover {
     this.#conclude('discarded', error)
     await this.#discard(error)
     this.#reject(error)
-    return this.#farewell()
+    return this.#isReset || !this.#readySaid ? this.#farewell() : undefined
   }
 
   /** No answer but this one from now on. */
@@ -333,7 +345,10 @@ export class IncomingMigration implements IncomingHandover {
     await this.#intake.stopped()
     // A load under way reads what is about to be thrown away.
     await Promise.allSettled([this.#ending])
-    await this.#devices.discard()
+    this.#isReset = await this.#devices.discard()
+    this.#decide(false)
+    // Whoever asks is answered by this migration then, which tries again.
+    if (this.#readySaid && !this.#isReset) return
     rememberOutcome(this.id, this.#phase === 'failed' ? MessageType.FAILED : MessageType.DISCARDED)
     await this.#forgetTicket()
   }
@@ -346,10 +361,13 @@ export class IncomingMigration implements IncomingHandover {
     }
   }
 
-  /** What this migration came to, for whoever asks: not before all devices are reset. */
-  async #outcome(): Promise<OutgoingMessage> {
+  /** What this migration came to, for whoever asks: not before all devices are reset, once READY was said. */
+  async #outcome(): Promise<OutgoingMessage | undefined> {
     await this.#discarding
-    return this.#farewell()
+    if (this.#phase === 'running' || !this.#readySaid || this.#isReset) return this.#farewell()
+    this.#discarding = this.#reset(this.#failure as VfioError)
+    await this.#discarding
+    return this.#isReset ? this.#farewell() : undefined
   }
 
   #farewell(): OutgoingMessage {
@@ -364,8 +382,13 @@ export class IncomingMigration implements IncomingHandover {
     await within(sending, FAREWELL_MS, () => timedOut('the source takes no message')).catch(() => {})
   }
 
+  /** A watcher that throws ends the migration, as long as it can be ended. */
   #progress(always: boolean): void {
-    this.#meter.progress(this.#phase as ReceivePhase, always)
+    try {
+      this.#meter.progress(this.#phase as ReceivePhase, always)
+    } catch (error) {
+      if (this.needsLink) void this.fail(asFailure(error, 'tell of the progress'))
+    }
   }
 }
 

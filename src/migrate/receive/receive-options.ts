@@ -57,3 +57,9 @@ export function receiveDefaults(
     lingerMs: options.lingerMs ?? 10_000,
   }
 }
+
+/** Those that concern one migration, from HELLO on. */
+export type IncomingOptions = Pick<
+  ReturnType<typeof receiveDefaults>,
+  'idleTimeoutMs' | 'timeoutMs' | 'readyTimeoutMs' | 'onProgress' | 'onTicket'
+>

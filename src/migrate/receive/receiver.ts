@@ -12,11 +12,12 @@ import { guestMemoryDestination } from '../guest-memory.ts'
 import type { OutgoingMessage } from '../handover/frame.ts'
 import { type Frame, FrameReader } from '../handover/frame-reader.ts'
 import { FrameWriter, linkFailure } from '../handover/frame-writer.ts'
-import { answerFor, rememberOutcome } from '../handover/known-handovers.ts'
+import { answerFor, incomingHandover, outcomeOf, rememberOutcome } from '../handover/known-handovers.ts'
 import { MessageType, messageName } from '../handover/message-type.ts'
 import { decodeHello, encodeFailure, type Hello } from '../handover/payloads.ts'
 import { checkTicket } from '../handover/ticket.ts'
 import { asFailure } from '../recovery.ts'
+import { DeviceState } from '../../uapi/state.ts'
 import { checkOffer, commonVersion } from './compatibility.ts'
 import { DestinationDevices } from './destination-devices.ts'
 import { IncomingMigration } from './incoming-migration.ts'
@@ -46,6 +47,8 @@ export class Receiver {
   /** Connections that came before their migration's HELLO was looked at. */
   readonly #early = new Set<() => void>()
   #claimed = false
+  /** Devices that were received here. */
+  readonly #arrived = new WeakSet<MigrationDevice>()
 
   constructor(target: ReceiveTarget, options: ReceiveOptions = {}) {
     this.#target = target
@@ -104,6 +107,8 @@ export class Receiver {
   /** Opens and checks the devices. What is wrong is told to the source as REFUSED. */
   async #begin(first: Frame, writer: FrameWriter): Promise<IncomingMigration> {
     try {
+      if (incomingHandover(first.id) !== undefined || outcomeOf(first.id) !== undefined)
+        throw new VfioError('EINVAL', 'Cannot receive: a migration of this id was here before, migrate anew')
       if (this.#claimed)
         throw new VfioError('EBUSY', 'Cannot receive: another migration is under way, try again later')
       this.#claimed = true
@@ -134,24 +139,36 @@ export class Receiver {
         memory !== undefined,
       ),
     )
+    for (const device of opened) await this.#checkFree(device)
     const devices = new DestinationDevices(all, this.#options.worker)
     await devices.check()
     const migration = new IncomingMigration(first.id, hello, devices, this.#options, (message) =>
       writer.message(first.id, message),
     )
     this.#current = migration
-    void this.#releaseWhenSettled(migration)
+    void this.#releaseWhenDecided(migration, opened)
     for (const look of this.#early) look()
     return migration
   }
 
-  async #releaseWhenSettled(migration: IncomingMigration): Promise<void> {
-    const [result] = await Promise.allSettled([migration.settled])
-    // What is undecided still needs the devices.
-    if (result.status === 'fulfilled' && result.value.owner === 'undecided') return
-    if (this.#current !== migration) return
+  async #releaseWhenDecided(
+    migration: IncomingMigration,
+    devices: readonly MigrationDevice[],
+  ): Promise<void> {
+    // Not when it is undecided: it still needs the devices.
+    const isHere = await migration.decided
+    if (isHere) for (const device of devices) this.#arrived.add(device)
     this.#current = undefined
     this.#claimed = false
+  }
+
+  /** A device that came here is not written over while it works; one that went on to elsewhere is stopped. */
+  async #checkFree(device: MigrationDevice): Promise<void> {
+    if (!this.#arrived.has(device) || (await device.state()) === DeviceState.STOP) return
+    throw new VfioError(
+      'EBUSY',
+      `Cannot receive: the ${device.identity.type} here runs what was received before, send to another receiver`,
+    )
   }
 
   async #devices(hello: Hello): Promise<readonly MigrationDevice[]> {
@@ -217,6 +234,8 @@ export class Receiver {
     try {
       for (let frame = await reader.next(); frame !== undefined; frame = await reader.next()) {
         checkId(frame, migration.id)
+        // Said again, it is passed over.
+        if (frame.type === MessageType.ATTACH) continue
         if (frame.type !== MessageType.DATA)
           throw new VfioError(
             'EPROTO',

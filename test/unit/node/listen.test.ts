@@ -153,9 +153,12 @@ describe('connecting', () => {
     await Promise.all(accepted.map((other) => other.cancel()))
   })
 
-  it('has no WebSockets here', async () => {
-    expect(await codeOf(() => connect('ws:127.0.0.1:1'))).toBe('EOPNOTSUPP')
-    expect(await codeOf(() => listen('ws:127.0.0.1:1', drop))).toBe('EOPNOTSUPP')
+  it('takes WebSockets as well, with time limits of their own', async () => {
+    const listener = await listen('ws:127.0.0.1:0/device', drop)
+    const connection = await connect(listener.url, { idleTimeoutMs: 30 })
+    expect(await codeOf(() => connection.read(new Uint8Array(1)))).toMatch(/ETIMEDOUT|EPIPE/)
+    await connection.cancel()
+    await listener.close()
   })
 
   it('tells what is no host', async () => {
