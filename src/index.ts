@@ -93,6 +93,7 @@ export {
   type ByteSink,
   type ByteSource,
   type DuplexLike,
+  type ByteWindows,
   MEMORY_PAIR_BYTES,
   memoryPair,
   type SinkLike,

@@ -5,12 +5,16 @@
  */
 
 import { Argument, InvalidArgumentError, Option } from 'commander'
-import { formatBytes, parseByteSize } from './byte-size.ts'
+import { VfioError } from '../errors.ts'
+import { parseTransportUrl } from '../node/transport-url.ts'
+import { formatBytes, parseByteRate, parseByteSize } from './byte-size.ts'
 import { DEVICE_SPECS, parseDeviceSpec } from './device-spec.ts'
+import { parseDuration } from './duration.ts'
+import { parseInteger } from './words.ts'
 
-/** The device of `save` and `restore`. */
-export function deviceArgument(): Argument {
-  return new Argument('<device>', DEVICE_SPECS).argParser(checked(parseDeviceSpec))
+/** A device. */
+export function deviceArgument(name = '<device>'): Argument {
+  return new Argument(name, DEVICE_SPECS).argParser(checked(parseDeviceSpec))
 }
 
 /** The stream that a command reads. */
@@ -25,7 +29,57 @@ export function sizeOption(
   defaultBytes: number,
   defaultText: string = formatBytes(defaultBytes),
 ): Option {
-  return new Option(flags, description).argParser(checked(parseByteSize)).default(defaultBytes, defaultText)
+  return parsedSize(flags, description).default(defaultBytes, defaultText)
+}
+
+/** An option that takes a size, and has no default. */
+export function parsedSize(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(checked(parseByteSize))
+}
+
+/** What one linear memory can hold, less 64 MiB for everything beside the device's memory. */
+const MAX_MEMORY_BYTES = 4 * 1024 ** 3 - 64 * 1024 ** 2
+
+/** `--max-memory`. */
+export function maxMemoryOption(): Option {
+  const description = 'refuse a device with more memory'
+  return sizeOption('--max-memory <size>', description, MAX_MEMORY_BYTES, '4 GiB less 64 MiB')
+}
+
+/** An option that takes a time; its value is in milliseconds. */
+export function durationOption(flags: string, description: string, defaultText?: string): Option {
+  const option = new Option(flags, description).argParser(checked(parseDuration))
+  return defaultText === undefined ? option : option.default(parseDuration(defaultText), defaultText)
+}
+
+/** An option that takes bytes per second. */
+export function byteRateOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(checked(parseByteRate))
+}
+
+/** An option that takes a whole number of `least` to `most`. */
+export function countOption(flags: string, description: string, least: number, most: number): Option {
+  return new Option(flags, description).argParser(
+    checked((text) => {
+      const count = parseInteger(text)
+      if (count !== undefined && count >= least && count <= most) return count
+      throw new RangeError(`Cannot read "${text}": it is no whole number of ${least} to ${most}`)
+    }),
+  )
+}
+
+/** An option that says where to connect or listen. */
+export function urlOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(checked(transportUrl)).makeOptionMandatory()
+}
+
+function transportUrl(text: string): string {
+  try {
+    parseTransportUrl(text)
+    return text
+  } catch (error) {
+    throw VfioError.is(error) ? new RangeError(error.message) : error
+  }
 }
 
 /** A parser whose refusal is a matter of usage. */

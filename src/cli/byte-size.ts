@@ -38,6 +38,17 @@ export function parseByteSize(text: string): number {
   return Number.isSafeInteger(bytes) ? bytes : refuse('it is too large')
 }
 
+/**
+ * Bytes per second of `1GB/s`, `100MiB/s` or `5000000`; `/s` may be left out.
+ *
+ * @throws RangeError as {@link parseByteSize}, and for 0
+ */
+export function parseByteRate(text: string): number {
+  const rate = parseByteSize(text.trim().replace(/\s*\/\s*s(?:ec)?$/i, ''))
+  if (rate > 0) return rate
+  throw new RangeError(`Cannot read rate "${text}": nothing would move, use one such as 1GB/s or 100MiB/s`)
+}
+
 /** `64 MiB`, `1.5 GiB`, `4,097 B`: three digits are enough for people, and small sizes are exact. */
 export function formatBytes(bytes: number): string {
   if (bytes < 10_000) return `${formatCount(bytes)} B`

@@ -10,6 +10,7 @@ const NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const
 export class Interrupts {
   readonly #controller: AbortController = new AbortController()
   #name: keyof typeof NUMBERS | undefined
+  #held = 0
 
   constructor() {
     process.on('SIGINT', this.#onSignal)
@@ -31,6 +32,16 @@ export class Interrupts {
     return this.#name === undefined ? undefined : 128 + NUMBERS[this.#name]
   }
 
+  /** Until the result is called, a second signal does not end the process. */
+  hold(): () => void {
+    this.#held++
+    let isHeld = true
+    return () => {
+      if (isHeld) this.#held--
+      isHeld = false
+    }
+  }
+
   /** Stops listening. */
   dispose(): void {
     process.off('SIGINT', this.#onSignal)
@@ -38,7 +49,8 @@ export class Interrupts {
   }
 
   readonly #onSignal = (name: keyof typeof NUMBERS): void => {
-    // Whoever asks twice wants it now.
+    // Whoever asks twice wants it now, unless that would lose something.
+    if (this.#name !== undefined && this.#held > 0) return
     if (this.#name !== undefined) process.exit(128 + NUMBERS[name])
     this.#name = name
     this.#controller.abort(new Error(`interrupted by ${name}`))

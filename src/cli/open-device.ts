@@ -6,15 +6,24 @@
 
 import type { ConfigurationValue } from '../device/driver.ts'
 import { VfioDevice } from '../device/vfio-device.ts'
-import { type BulkMemory, type BulkOptions, createBulk, createMtty } from '../devices/index.ts'
+import {
+  type BulkDriver,
+  type BulkMemory,
+  type BulkOptions,
+  createBulk,
+  createMtty,
+} from '../devices/index.ts'
 import { VfioError } from '../errors.ts'
-import type { StreamHeader } from '../format/index.ts'
 import { formatBytes } from './byte-size.ts'
-import type { DeviceSpec } from './device-spec.ts'
+import { loadMemory, type MemoryFile, openMemoryFile } from './device-memory.ts'
+import { BULK_DEFAULTS, type DeviceSpec } from './device-spec.ts'
+import { withProgress } from './progress.ts'
 
 /** An open device and what there is to say about it. */
 export interface OpenedDevice {
   readonly device: VfioDevice
+  /** Its driver, where it is a bulk device. */
+  readonly bulk?: BulkDriver
   /** Its memory, where it has one. */
   readonly memory?: BulkMemory
   /** Its options, for `--json`. */
@@ -30,53 +39,104 @@ export async function openMtty(ports: 1 | 2): Promise<OpenedDevice> {
   return { device, options: { type: 'mtty', ports }, name }
 }
 
-/** Opens an idle bulk device. ENOMEM, EINVAL when the memory is more than any device can have. */
+/** Opens a bulk device, idle unless it is given a workload. ENOMEM, EINVAL when the memory is more than any device can have. */
 export async function openBulk(
   memoryBytes: number,
-  options: Pick<BulkOptions, 'seed' | 'compression'> = {},
+  options: Omit<BulkOptions, 'memoryBytes'> = {},
 ): Promise<OpenedDevice> {
   const bulk = createBulk({ memoryBytes, ...options })
   const device = await VfioDevice.open(bulk)
   const name = `bulk with ${formatBytes(memoryBytes)} of memory`
-  return { device, memory: bulk.memory, options: { type: 'bulk', memoryBytes }, name }
+  return { device, bulk, memory: bulk.memory, options: { type: 'bulk', memoryBytes }, name }
 }
 
 /**
- * Opens the device that fits a stream; what the spec says comes first.
+ * Opens the device that a spec names, with power-on content or that of a file.
+ *
+ * @param memory - name of a file whose bytes are the memory of the bulk device
+ */
+export async function openFresh(
+  spec: DeviceSpec,
+  memory: string | undefined,
+  options: Pick<BulkOptions, 'compression' | 'workload'>,
+  signal: AbortSignal,
+): Promise<OpenedDevice> {
+  if (spec.type === 'mtty') return openMtty(spec.ports ?? 1)
+  if (memory === undefined) {
+    const seed = spec.seed ?? BULK_DEFAULTS.seed
+    return openBulk(spec.size ?? BULK_DEFAULTS.size, { ...options, seed })
+  }
+  const file = await openMemoryFile(memory)
+  try {
+    return await openLoaded(file, options, signal)
+  } finally {
+    await file.handle.close()
+  }
+}
+
+async function openLoaded(
+  file: MemoryFile,
+  options: Pick<BulkOptions, 'compression' | 'workload'>,
+  signal: AbortSignal,
+): Promise<OpenedDevice> {
+  const opened = await openBulk(file.byteLength, options)
+  try {
+    await withProgress('reading memory', async ({ update }) => {
+      if (opened.memory !== undefined) await loadMemory(file, opened.memory, { signal, onProgress: update })
+    })
+    return opened
+  } catch (error) {
+    await opened.device.close()
+    throw error
+  }
+}
+
+/** A device that is somewhere else, to be opened here. */
+export interface DeviceElsewhere {
+  readonly type: string
+  readonly configuration: Readonly<Record<string, ConfigurationValue>>
+  /** What is to be done with it, and where it is: for refusals. */
+  readonly action: 'restore' | 'receive'
+}
+
+/**
+ * Opens the device that fits one elsewhere; what the spec says comes first.
  *
  * @param maxMemory - most bytes of device memory, checked before anything is allocated
- * @throws {@link VfioError} EINVAL when the stream holds another device, or one without the options it
- * must have; EMSGSIZE above `maxMemory`
+ * @throws {@link VfioError} EINVAL when it is another device, or one without the options it must have;
+ * EMSGSIZE above `maxMemory`
  */
-export async function openForStream(
-  spec: DeviceSpec,
-  stream: { header: StreamHeader; configuration: Readonly<Record<string, ConfigurationValue>> },
+export async function openFitting(
+  spec: DeviceSpec | undefined,
+  elsewhere: DeviceElsewhere,
   maxMemory: number,
 ): Promise<OpenedDevice> {
-  const { header, configuration } = stream
-  if (header.deviceType !== spec.type)
-    throw new VfioError(
-      'EINVAL',
-      `Cannot restore ${spec.type}: the stream holds a device of type ${JSON.stringify(header.deviceType)}, name that one`,
-    )
-  if (spec.type === 'mtty') {
-    const ports = spec.ports ?? configuration['ports']
-    if (ports === 1 || ports === 2) return openMtty(ports)
-    throw new VfioError(
-      'EINVAL',
-      'Cannot restore mtty: its stream does not say 1 or 2 ports, save the device again',
-    )
+  const { type, configuration, action } = elsewhere
+  const [there, holds] =
+    action === 'restore' ? ['its stream', 'the stream holds'] : ['the source', 'the source has']
+  const refuse = (code: 'EINVAL' | 'EMSGSIZE', device: string, reason: string): never => {
+    throw new VfioError(code, `Cannot ${action} ${device}: ${reason}`)
   }
-  const memoryBytes = spec.size ?? configuration['memory.0.bytes']
+  if (spec !== undefined && type !== spec.type)
+    return refuse('EINVAL', spec.type, `${holds} a device of type ${JSON.stringify(type)}, name that one`)
+  if (type === 'mtty') {
+    const ports = (spec?.type === 'mtty' ? spec.ports : undefined) ?? configuration['ports']
+    if (ports === 1 || ports === 2) return openMtty(ports)
+    return refuse('EINVAL', type, `${there} does not say 1 or 2 ports, use the same release at both ends`)
+  }
+  if (type !== 'bulk')
+    return refuse('EINVAL', 'a device', `${holds} one of type ${JSON.stringify(type)}, use mtty or bulk`)
+  const { size, seed } = spec?.type === 'bulk' ? spec : {}
+  const memoryBytes = size ?? configuration['memory.0.bytes']
   if (typeof memoryBytes !== 'number')
-    throw new VfioError(
+    return refuse(
       'EINVAL',
-      'Cannot restore bulk: its stream does not say how much memory it has, save the device again',
+      type,
+      `${there} does not say how much memory it has, use the same release at both ends`,
     )
-  if (memoryBytes > maxMemory)
-    throw new VfioError(
-      'EMSGSIZE',
-      `Cannot restore bulk: its memory of ${memoryBytes} bytes passes the limit of ${maxMemory} bytes, raise --max-memory`,
-    )
-  return openBulk(memoryBytes, spec.seed === undefined ? {} : { seed: spec.seed })
+  if (memoryBytes > maxMemory) {
+    const passes = `its memory of ${memoryBytes} bytes passes the limit of ${maxMemory} bytes`
+    return refuse('EMSGSIZE', type, `${passes}, raise --max-memory`)
+  }
+  return openBulk(memoryBytes, seed === undefined ? {} : { seed })
 }

@@ -9,11 +9,16 @@ import { Command, CommanderError } from 'commander'
 import { addDemo } from './commands/demo.ts'
 import { addExplain } from './commands/explain.ts'
 import { addPath } from './commands/path.ts'
+import { addReceive } from './commands/receive.ts'
+import { addResolve } from './commands/resolve.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSave } from './commands/save.ts'
+import { addSend } from './commands/send.ts'
 import { addInspect, addVerify } from './commands/survey.ts'
-import { ExitCode, failureLine, failureOf, UsageError } from './failure.ts'
+import { MigrationError } from '../migrate/index.ts'
+import { ExitCode, type Failure, failureLine, failureOf, UsageError } from './failure.ts'
 import { Interrupts } from './interrupts.ts'
+import { ownedText } from './migration-text.ts'
 import { Terminal } from './terminal.ts'
 
 /**
@@ -23,7 +28,7 @@ import { Terminal } from './terminal.ts'
  */
 export async function run(words: readonly string[]): Promise<number> {
   const interrupts = new Interrupts()
-  const terminal = new Terminal(interrupts.signal)
+  const terminal = new Terminal(interrupts)
   process.stdout.on('error', onOutputError)
   try {
     await createProgram(terminal).parseAsync(words.length === 0 ? ['demo'] : words, { from: 'user' })
@@ -37,7 +42,9 @@ export async function run(words: readonly string[]): Promise<number> {
 
 function createProgram(terminal: Terminal): Command {
   const program = new Command('stopcopy')
-    .description('VFIO device migration: save a device to a checked stream, restore it, look inside.')
+    .description(
+      'VFIO device migration: live from process to process, or through a checked stream that can be kept.',
+    )
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print help, also of a command')
     .exitOverride()
@@ -48,18 +55,31 @@ function createProgram(terminal: Terminal): Command {
       `
 Without a command, stopcopy runs the demo.
 
-Exit codes: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong usage.
+Exit codes: 0 done, 1 refused or failed (one line on stderr says why), 2 wrong
+usage, 130 and 143 interrupted.
 
 Examples:
   $ stopcopy demo
+  $ stopcopy receive --listen unix:/tmp/here
+  $ stopcopy send bulk --dirty-rate 20000 --to unix:/tmp/here
   $ stopcopy save bulk --memory disk.img -o disk.stopcopy
   $ stopcopy verify disk.stopcopy
   $ stopcopy restore bulk disk.stopcopy --memory-out copy.img
   $ stopcopy explain ENOMSG`,
     )
-  for (const add of [addDemo, addSave, addRestore, addInspect, addVerify, addPath, addExplain]) {
-    add(program, terminal)
-  }
+  const commands = [
+    addDemo,
+    addSend,
+    addReceive,
+    addResolve,
+    addSave,
+    addRestore,
+    addInspect,
+    addVerify,
+    addPath,
+    addExplain,
+  ]
+  for (const add of commands) add(program, terminal)
   return program
 }
 
@@ -76,17 +96,25 @@ function tell(error: unknown, asJson: boolean, terminal: Terminal, interrupts: I
     return usage(new UsageError(`${usageText(error)}; --help says how`), asJson, terminal)
   }
   if (error instanceof UsageError) return usage(error, asJson, terminal)
-  if (interrupts.exitCode !== undefined) {
-    const failure = { code: 'EINTR', errno: -4, message: `interrupted by ${interrupts.name}` }
-    if (asJson) terminal.json({ error: failure })
-    process.stderr.write(`stopcopy: ${failure.message}\n`)
+  // What is left of a migration is told in any case: who has the device.
+  const report = error instanceof MigrationError ? error.report : undefined
+  const json = (failure: Failure): void => {
+    const type = terminal.hasJsonLines ? { type: 'error' } : {}
+    if (asJson) terminal.json({ ...type, error: failure, ...(report === undefined ? {} : { report }) })
+  }
+  const owns = report === undefined ? '' : `; ${ownedText(report.owner)}`
+  if (interrupts.exitCode !== undefined && report?.owner !== 'undecided') {
+    const message = `interrupted by ${interrupts.name}${owns}`
+    json({ code: 'EINTR', errno: -4, message })
+    process.stderr.write(`stopcopy: ${message}\n`)
     return interrupts.exitCode
   }
   const failure = failureOf(error)
-  if (asJson) terminal.json({ error: failure })
+  const told = { ...failure, message: `${failure.message}${owns}` }
+  json(told)
   // Whoever stopped reading the stream knows it.
   const isQuiet = failure.code === 'EPIPE' && terminal.hasLeftStdout
-  if (!isQuiet) process.stderr.write(`${failureLine(failure)}\n`)
+  if (!isQuiet) process.stderr.write(`${failureLine(told)}\n`)
   return ExitCode.FAILED
 }
 

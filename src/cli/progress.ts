@@ -4,62 +4,36 @@
  * @module
  */
 
-import cliProgress from 'cli-progress'
 import { formatBytes, formatRate } from './byte-size.ts'
+import { LiveBar } from './live-bar.ts'
 
 /** Work shorter than this shows no bar. */
 const QUIET_MS = 1000
 
 /** One piece of work. */
 export class Progress {
-  readonly #label: string
-  readonly #stream: NodeJS.WriteStream
+  readonly #bar: LiveBar
   readonly #quietMs: number
   readonly #startMs: number = performance.now()
-  #bar: cliProgress.SingleBar | undefined
 
   /** @param label - what is done, such as 'saving' */
   constructor(label: string, options: { stream?: NodeJS.WriteStream; quietMs?: number } = {}) {
-    this.#label = label
-    this.#stream = options.stream ?? process.stderr
+    const format = `${label} {bar} {percentage}%  {done} of {size}  {rate}  {eta_formatted} left`
+    this.#bar = new LiveBar(format, options.stream)
     this.#quietMs = options.quietMs ?? QUIET_MS
   }
 
   /** Notes how far the work is; without a known total there is no bar. An arrow, to be passed on. */
   readonly update = ({ bytes, totalBytes }: { bytes: number; totalBytes?: number }): void => {
     const elapsedMs = performance.now() - this.#startMs
-    if (!this.#stream.isTTY || totalBytes === undefined || elapsedMs < this.#quietMs) return
-    // A total may be an estimate; a bar that passes its end helps nobody.
-    const total = Math.max(totalBytes, bytes)
-    const payload = { done: formatBytes(bytes), size: formatBytes(total), rate: formatRate(bytes, elapsedMs) }
-    if (this.#bar === undefined) {
-      this.#bar = this.#createBar()
-      this.#bar.start(total, bytes, payload)
-    } else {
-      this.#bar.setTotal(total)
-      this.#bar.update(bytes, payload)
-    }
+    if (totalBytes === undefined || elapsedMs < this.#quietMs) return
+    const size = formatBytes(Math.max(totalBytes, bytes))
+    this.#bar.show(bytes, totalBytes, { done: formatBytes(bytes), size, rate: formatRate(bytes, elapsedMs) })
   }
 
   /** Takes the bar away; safe to call without one. */
   stop(): void {
-    this.#bar?.stop()
-    this.#bar = undefined
-  }
-
-  #createBar(): cliProgress.SingleBar {
-    return new cliProgress.SingleBar(
-      {
-        format: `${this.#label} {bar} {percentage}%  {done} of {size}  {rate}  {eta_formatted} left`,
-        stream: this.#stream,
-        barsize: 24,
-        clearOnComplete: true,
-        hideCursor: true,
-        // Signals are the command's own: it has files to remove.
-        gracefulExit: false,
-      },
-      cliProgress.Presets.shades_classic,
-    )
+    this.#bar.stop()
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import pc from 'picocolors'
+import type { Interrupts } from './interrupts.ts'
 import { toJson } from './json-output.ts'
 
 /** The colours in use; each returns its text unchanged where there are none. */
@@ -15,12 +16,32 @@ const PROSE_COLUMNS = 100
 
 /** The person or machine on the other side. */
 export class Terminal {
-  /** Aborted by SIGINT and SIGTERM. */
-  readonly signal: AbortSignal
+  readonly #interrupts: Interrupts
   #stream: NodeJS.WriteStream = process.stdout
+  #isLines = false
 
-  constructor(signal: AbortSignal) {
-    this.signal = signal
+  constructor(interrupts: Interrupts) {
+    this.#interrupts = interrupts
+  }
+
+  /** Aborted by SIGINT and SIGTERM. */
+  get signal(): AbortSignal {
+    return this.#interrupts.signal
+  }
+
+  /** Lets a second signal not end the process until the result is called: something would be lost. */
+  hold(): () => void {
+    return this.#interrupts.hold()
+  }
+
+  /** From now on JSON is one object a line. */
+  useJsonLines(): void {
+    this.#isLines = true
+  }
+
+  /** Whether JSON is one object a line; each has a `type` then. */
+  get hasJsonLines(): boolean {
+    return this.#isLines
   }
 
   /** From now on stdout carries a stream: what people read goes to stderr. */
@@ -53,9 +74,9 @@ export class Terminal {
     this.#stream.write(`${text}\n`)
   }
 
-  /** Writes the one object of `--json`. */
+  /** Writes the one object of `--json`, or the next of its lines. */
   json(value: unknown): void {
-    process.stdout.write(`${toJson(value)}\n`)
+    process.stdout.write(`${toJson(value, this.#isLines ? 0 : 2)}\n`)
   }
 }
 

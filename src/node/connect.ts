@@ -13,7 +13,9 @@ import { Receiver } from './receiver.ts'
 import { SocketDuplex } from './socket-duplex.ts'
 import { socketError } from './socket-error.ts'
 import { clientTls, type TlsOptions } from './tls-options.ts'
+import { timedConnection } from './timed-connection.ts'
 import { isWebSocketUrl, parseTransportUrl, type SocketUrl } from './transport-url.ts'
+import { connectWebSocket } from './web-socket.ts'
 
 /** Options of {@link connect}. */
 export interface ConnectOptions extends ConnectionOptions {
@@ -30,15 +32,15 @@ const CONNECT_TIMEOUT_MS = 10_000
 const KEEP_ALIVE_MS = 30_000
 
 /**
- * Connects to `unix:PATH`, `tcp:HOST:PORT` (IPv6 in brackets) or `tls:HOST:PORT`. Over TLS the certificate of
+ * Connects to `unix:PATH`, `tcp:HOST:PORT` (IPv6 in brackets), `tls:HOST:PORT`, `ws:HOST:PORT[/PATH]` or
+ * `wss:HOST:PORT[/PATH]`. Over TLS the certificate of
  * the other end must be good for the host (or `tls.servername`).
  *
  * Over TLS 1.3 a listener that does not accept *our* certificate says so after this resolved: the first read
  * fails (EPERM when none was shown) or ends.
  *
  * @throws {@link VfioError} EINVAL no URL; ECONNREFUSED or ENOENT nobody listens; ETIMEDOUT; ECANCELED by the
- * signal; EPERM a certificate is not accepted; EPROTO no TLS there; EOPNOTSUPP no such transport here; else the
- * system's errno
+ * signal; EPERM a certificate is not accepted; EPROTO no TLS there; else the system's errno
  * @example
  * ```ts
  * import { save, VfioDevice } from 'stopcopy'
@@ -55,7 +57,9 @@ export async function connect(url: string, options: ConnectOptions = {}): Promis
   const { signal } = options
   if (signal?.aborted === true) throw canceled(`connect to "${url}"`, signal)
   if (isWebSocketUrl(target)) {
-    throw new VfioError('EOPNOTSUPP', `Cannot connect to "${url}": no WebSockets here, use tcp: or tls:`)
+    const opened = timedConnection(await connectWebSocket(url, options), options)
+    if (signal !== undefined) giveUpOn(signal, opened)
+    return opened
   }
   const isTls = target.scheme === 'tls'
   const receiver = new Receiver(isTls ? undefined : (options.receiveMemory ?? new Uint8Array(RECEIVE_BYTES)))

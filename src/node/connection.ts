@@ -25,7 +25,7 @@ export interface Connection extends ByteDuplex {
   close(): Promise<void>
   lease(maxBytes: number): Awaitable<Uint8Array>
   release(): void
-  readInto(windows: ByteWindows, signal?: AbortSignal): Promise<boolean>
+  readInto?(windows: ByteWindows, signal?: AbortSignal): Promise<boolean>
 }
 
 /** What waits for connections. */
@@ -45,7 +45,7 @@ export interface ConnectionOptions {
   /**
    * Where bytes are received, instead of memory of the connection's own ({@link RECEIVE_BYTES}). In memory of
    * an engine they are verified while they are copied to their place. It belongs to the connection until
-   * `closed` is aborted. At least 64 KiB. Not used over `tls:`.
+   * `closed` is aborted. At least 64 KiB. Not used over `tls:`, `ws:` and `wss:`.
    */
   readonly receiveMemory?: Uint8Array | undefined
 }

@@ -1,5 +1,5 @@
 /**
- * `stopcopy/node`: files, Node streams and sockets as transports, and threads.
+ * `stopcopy/node`: files, Node streams, sockets and WebSockets as transports, and threads.
  *
  * @module
  */
@@ -12,4 +12,6 @@ export { createWorker, type WorkerOptions } from './create-worker.ts'
 export { type Connection, type ConnectionOptions, type Listener, RECEIVE_BYTES } from './connection.ts'
 export { connect, type ConnectOptions } from './connect.ts'
 export { listen, type ListenOptions } from './listen.ts'
+export { listenWebSocket, type ListenWebSocketOptions } from './listen-web-socket.ts'
 export { type Pem, type TlsOptions } from './tls-options.ts'
+export { connectWebSocket, type ConnectWebSocketOptions } from './web-socket.ts'

@@ -8,14 +8,16 @@ import { type AddressInfo, createServer, type OnReadOpts, type Server, type Sock
 import { VfioError } from '../errors.ts'
 import { canceled } from '../transport/index.ts'
 import { type Connection, type ConnectionOptions, type Listener, RECEIVE_BYTES } from './connection.ts'
-import { isLoopback } from './loopback.ts'
+import { listenWebSocket } from './listen-web-socket.ts'
+import { checkRemote, isLoopback } from './loopback.ts'
 import { Receiver } from './receiver.ts'
 import { SocketDuplex } from './socket-duplex.ts'
 import { socketError } from './socket-error.ts'
 import { canReceiveInto, receiveInto } from './socket-handle.ts'
+import { timedConnection } from './timed-connection.ts'
 import { createTlsServer } from './tls-server.ts'
 import { serverTls, type TlsOptions } from './tls-options.ts'
-import { hostUrl, isWebSocketUrl, parseTransportUrl, type TransportUrl } from './transport-url.ts'
+import { hostUrl, isWebSocketUrl, parseTransportUrl } from './transport-url.ts'
 import { checkSocketPath, placeSocket, removeSocket, temporarySocket } from './unix-path.ts'
 
 /** Options of {@link listen}; those of connections count for each one. */
@@ -40,8 +42,8 @@ export interface ListenOptions extends Omit<ConnectionOptions, 'receiveMemory'> 
 const KEEP_ALIVE_MS = 30_000
 
 /**
- * Listens on `unix:PATH`, `tcp:HOST:PORT` (IPv6 in brackets, port 0 for any) or `tls:HOST:PORT`, and hands
- * out every connection as it comes.
+ * Listens on `unix:PATH`, `tcp:HOST:PORT` (IPv6 in brackets, port 0 for any), `tls:HOST:PORT`,
+ * `ws:HOST:PORT[/PATH]` or `wss:HOST:PORT[/PATH]`, and hands out every connection as it comes.
  *
  * The socket file appears when it takes connections, for this user alone, and is removed by `close`; one that
  * nobody listens on any more is replaced.
@@ -69,9 +71,12 @@ export async function listen(
   const target = parseTransportUrl(url)
   const { signal } = options
   if (signal?.aborted === true) throw canceled(`listen on "${url}"`, signal)
-  checkHost(target, url, options)
+  checkRemote(target, url, options)
   if (isWebSocketUrl(target)) {
-    throw new VfioError('EOPNOTSUPP', `Cannot listen on "${url}": no WebSockets here, use tcp: or tls:`)
+    const { idleTimeoutMs, timeoutMs } = options
+    const take = (connection: Connection): void =>
+      onConnection(timedConnection(connection, { idleTimeoutMs, timeoutMs }))
+    return listenWebSocket(url, take, { ...options, connectTimeoutMs: options.handshakeTimeoutMs })
   }
   const server =
     target.scheme === 'tls'
@@ -91,17 +96,6 @@ export async function listen(
   signal.addEventListener('abort', close, { once: true })
   server.once('close', () => signal.removeEventListener('abort', close))
   return listener
-}
-
-function checkHost(target: TransportUrl, url: string, { allowRemote, tls }: ListenOptions): void {
-  if (target.scheme === 'unix' || allowRemote === true || isLoopback(target.host)) return
-  const isTls = target.scheme === 'tls' || target.scheme === 'wss'
-  if (isTls && tls?.requestClientCert === true) return
-  throw new VfioError(
-    'EPERM',
-    `Cannot listen on "${url}": other machines reach it and nothing proves who they are, ` +
-      'use 127.0.0.1, tls: with `requestClientCert`, or `allowRemote`',
-  )
 }
 
 function createPlainServer(

@@ -29,8 +29,10 @@ export class Receiver {
   wake: () => void = () => {}
   #socket: Socket | undefined
   #filling: Filling | undefined
-  /** The window that the next read lands in; else it is the ring's place. */
+  /** The window for the bytes that come next. */
   #window: Uint8Array | undefined
+  /** Whether the socket's next read lands in the window; else in the ring's place. */
+  #isDirect = false
 
   /** @param memory without it, the socket's own chunks are held */
   constructor(memory?: Uint8Array) {
@@ -42,10 +44,10 @@ export class Receiver {
     this.held = ring
     this.onread = {
       // Asked for after each call of `callback`, too.
-      buffer: () => this.#window ?? ring.place,
+      buffer: () => (this.#isDirect ? (this.#window as Uint8Array) : ring.place),
       callback: (byteLength) => {
         this.#received(ring, byteLength)
-        return this.#window !== undefined || ring.free
+        return this.#isDirect || ring.free
       },
     }
   }
@@ -70,6 +72,7 @@ export class Receiver {
       stop: (error) => {
         this.#filling = undefined
         this.#window = undefined
+        this.#isDirect = false
         onStop(error)
       },
     }
@@ -80,8 +83,9 @@ export class Receiver {
   /** From now on no window is written. */
   withdraw(): void {
     this.#filling = undefined
-    if (this.#window === undefined) return
     this.#window = undefined
+    if (!this.#isDirect) return
+    this.#isDirect = false
     const socket = this.#socket as Socket
     socket.pause()
     switchPlace(socket, (this.held as ReceiveRing).place)
@@ -94,15 +98,16 @@ export class Receiver {
   }
 
   #received(ring: ReceiveRing, byteLength: number): void {
-    if (this.#window === undefined) {
-      ring.received(byteLength)
-      this.#tell()
-    } else {
+    if (this.#isDirect) {
+      this.#isDirect = false
       this.#window = undefined
       this.#attempt(({ windows }) => windows.commit(byteLength))
+    } else {
+      ring.received(byteLength)
     }
+    this.#tell()
     // What is held comes first.
-    if (ring.byteLength === 0) this.#attempt((filling) => (this.#window = this.#next(filling, WINDOW_BYTES)))
+    this.#isDirect = this.#window !== undefined && ring.byteLength === 0
   }
 
   #tell(): void {
@@ -110,20 +115,21 @@ export class Receiver {
     else this.#pour()
   }
 
+  /** Moves what is held into windows, and has the next window ready. */
   #pour(): void {
-    while (this.held.byteLength > 0 && this.#filling !== undefined) {
-      this.#attempt((filling) => {
-        const window = this.#next(filling, this.held.byteLength)
-        if (window !== undefined) filling.windows.commit(this.held.take(window))
-      })
+    while (this.#filling !== undefined) {
+      this.#attempt((filling) => this.#open(filling))
+      const window = this.#window
+      if (window === undefined || this.held.byteLength === 0) return
+      this.#window = undefined
+      const byteLength = this.held.take(window)
+      this.#attempt(({ windows }) => windows.commit(byteLength))
     }
   }
 
-  #next(filling: Filling, maxBytes: number): Uint8Array | undefined {
-    const window = filling.windows.window(maxBytes)
-    if (window.length > 0) return window
-    filling.stop()
-    return undefined
+  #open(filling: Filling): void {
+    this.#window ??= filling.windows.window(WINDOW_BYTES)
+    if (this.#window.length === 0) filling.stop()
   }
 
   #attempt(call: (filling: Filling) => void): void {

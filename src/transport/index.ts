@@ -8,6 +8,8 @@ export type { ByteDuplex, ByteSink, ByteSource, ByteWindows } from './byte-strea
 export { canceled } from './interruption.ts'
 export { LoopTurns } from './loop-turns.ts'
 export { MEMORY_PAIR_BYTES, memoryPair } from './memory-duplex.ts'
+export type { MessageChannelEvents, MessageChannelLike } from './message-channel.ts'
+export { messageDuplex, type MessageDuplexOptions, messageLimits } from './message-duplex.ts'
 export { ownedChunks } from './owned-chunks.ts'
 export {
   type LeaseSession,

@@ -37,7 +37,7 @@ describe('help and version', () => {
     })
   })
 
-  it.each(['demo', 'save', 'restore', 'inspect', 'verify', 'path', 'explain'])(
+  it.each(['demo', 'send', 'receive', 'resolve', 'save', 'restore', 'inspect', 'verify', 'path', 'explain'])(
     '%s --help has examples, in 80 columns',
     async (command) => {
       const { code, stdout, stderr } = await stopcopy([command, '--help'])
@@ -51,7 +51,19 @@ describe('help and version', () => {
   it('--help lists the commands and the exit codes', async () => {
     const { code, stdout } = await stopcopy(['--help'])
     expect(code).toBe(0)
-    for (const word of ['save', 'restore', 'inspect', 'verify', 'path', 'explain', 'demo', 'Exit codes'])
+    for (const word of [
+      'send',
+      'receive',
+      'resolve',
+      'save',
+      'restore',
+      'inspect',
+      'verify',
+      'path',
+      'explain',
+      'demo',
+      'Exit codes',
+    ])
       expect(stdout).toContain(word)
   })
 })
@@ -220,8 +232,8 @@ describe('what a machine reads', () => {
     expect(await json('explain', '-ENOMSG')).toMatchObject({ answers: [{ title: 'errno 42 is ENOMSG' }] })
   })
 
-  it('demo says that all is equal and how the damage was refused, and leaves nothing behind', async () => {
-    const report = await json('demo', '--size', '9MiB')
+  it('demo --file says that all is equal and how the damage was refused, and leaves nothing behind', async () => {
+    const report = await json('demo', '--file', '--size', '9MiB')
     expect(report).toMatchObject({
       memoryBytes: 9 * 1024 ** 2,
       equal: true,
@@ -245,7 +257,7 @@ describe('what a person reads', () => {
     const out = join(temporaryDirectory(), 'out')
     writeFileSync(out, await bulkStream(300_000, 3))
     for (const words of [
-      ['demo', '--size', '1MiB'],
+      ['demo', '--file', '--size', '1MiB'],
       ['inspect', out],
       ['path', 'PRE_COPY', 'RESUMING'],
     ]) {

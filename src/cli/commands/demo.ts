@@ -1,92 +1,73 @@
 /**
- * `stopcopy demo`: the whole protocol on one machine.
+ * `stopcopy demo`: a working device moves between two processes, or through a file.
  *
  * @module
  */
 
 import type { Command } from 'commander'
-import { sizeOption } from '../arguments.ts'
-import { formatBytes, formatDuration, formatRate } from '../byte-size.ts'
-import { type DemoReport, type DemoStep, runDemo } from '../demo-run.ts'
-import { failureLine } from '../failure.ts'
-import { regionLines, tagLines } from '../stream-text.ts'
-import { wrap } from '../table.ts'
+import { countOption, durationOption, parsedSize } from '../arguments.ts'
+import { UsageError } from '../failure.ts'
 import type { Terminal } from '../terminal.ts'
+import { showFileDemo } from './demo-file.ts'
+import { showLiveDemo } from './demo-live.ts'
 
-/** A device large enough to show a speed, small enough for any machine. */
-const DEMO_BYTES = 256 * 1024 ** 2
+interface Options {
+  readonly size?: number
+  readonly dirtyRate: number
+  readonly downtimeLimit: number
+  readonly plot?: string
+  readonly file?: true
+  readonly json?: true
+}
+
+/** Devices large enough to show a speed, small enough for any machine. */
+const LIVE_BYTES = 512 * 1024 ** 2
+const FILE_BYTES = 256 * 1024 ** 2
+/** A live demo needs a page for its nonce and some to work on. */
+const LEAST_LIVE_BYTES = 64 * 1024
+const PAGE_BYTES = 4096
 
 /** Adds the command. */
 export function addDemo(program: Command, terminal: Terminal): void {
   program
     .command('demo')
-    .summary('save, verify, restore and compare a device (the default)')
+    .summary('a working device moves to another process (the default)')
     .description(
-      'Build a device image, save it through STOP_COPY to a temporary file, verify the stream, restore it to a second device through RESUMING, compare every byte, and damage one bit.',
+      'Start two processes, migrate a device live from one to the other while it works, and prove that it went on where it had stopped: no record lost or repeated, every byte as it must be, and a nonce that only the source was given.',
     )
-    .addOption(sizeOption('--size <size>', 'memory of the device', DEMO_BYTES))
+    .addOption(parsedSize('--size <size>', 'memory of the device (default: 512 MiB, of a file 256 MiB)'))
+    .addOption(
+      countOption('--dirty-rate <pages>', 'pages a second that the device writes', 0, 1_000_000).default(
+        20_000,
+      ),
+    )
+    .addOption(
+      durationOption('--downtime-limit <time>', 'stop it when it is expected to take so long', '50ms'),
+    )
+    .option('--plot <file>', 'draw it: an SVG of what was left and dirtied over time')
+    .option('--file', 'instead: save to a file, verify, restore, compare, damage one bit')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
       `
 Examples:
   $ stopcopy demo
-  $ stopcopy demo --size 1GiB`,
+  $ stopcopy demo --size 1GiB --dirty-rate 5000 --plot demo.svg
+  $ stopcopy demo --file`,
     )
-    .action(async ({ size, json }: { size: number; json?: true }) => {
-      if (json) {
-        terminal.json(await runDemo(size, terminal.signal))
-        return
+    .action(({ size, file, json, plot, dirtyRate, downtimeLimit }: Options) => {
+      const asJson = json === true
+      if (file) {
+        if (plot !== undefined)
+          throw new UsageError('Cannot plot the demo with a file: nothing is live, leave --plot out')
+        return showFileDemo(size ?? FILE_BYTES, asJson, terminal)
       }
-      const { bold, dim } = terminal.colors
-      terminal.print([
-        bold(`A device with ${formatBytes(size)} of memory, through the VFIO migration protocol v2`),
-        '',
-        dim(row('step', '', 'time', 'memory/s')),
-      ])
-      // Step by step: whoever watches sees it work.
-      const report = await runDemo(size, terminal.signal, (step) => terminal.print(stepRow(step)))
-      terminal.print(afterSteps(report, terminal))
+      const memoryBytes = size ?? LIVE_BYTES
+      if (memoryBytes < LEAST_LIVE_BYTES || memoryBytes % PAGE_BYTES !== 0)
+        throw new UsageError(`Cannot show ${memoryBytes} bytes live: use 64KiB or more, in pages of 4KiB`)
+      if (downtimeLimit === 0)
+        throw new UsageError('Cannot migrate in no time: --downtime-limit must be above 0')
+      const options = { memoryBytes, pagesPerSecond: dirtyRate, downtimeLimitMs: downtimeLimit }
+      return showLiveDemo(options, plot, asJson, terminal)
     })
 }
-
-function stepRow({ name, text, memoryBytes, elapsedMs }: DemoStep): string {
-  return row(name, text, formatDuration(elapsedMs), formatRate(memoryBytes, elapsedMs))
-}
-
-function row(name: string, text: string, time: string, rate: string): string {
-  return `  ${name.padEnd(8)}  ${text.padEnd(44)}  ${time.padStart(7)}  ${rate.padStart(11)}`
-}
-
-function afterSteps({ stream, walk, damage }: DemoReport, terminal: Terminal): string[] {
-  const { colors, columns } = terminal
-  const arrows = (name: string, states: readonly string[]): string[] =>
-    wrap(`  ${name.padEnd(11)}  ${states.join(' > ')}`, columns, 15)
-  return [
-    '',
-    colors.bold('What the stream holds'),
-    ...tagLines(stream, colors),
-    '',
-    ...regionLines(stream.regions, colors),
-    '',
-    colors.bold('The states the devices went through'),
-    ...arrows('source', walk.source),
-    ...arrows('destination', walk.destination),
-    '',
-    colors.bold('What one flipped bit leads to'),
-    ...wrap(`  ${failureLine(damage)}`, columns, 2),
-    '',
-    `${colors.green('Equal:')} both devices hold the same bytes. Next:`,
-    '',
-    ...NEXT.map((command) => `  ${colors.cyan(command)}`),
-  ]
-}
-
-const NEXT = [
-  'npx stopcopy save bulk --memory FILE -o file.stopcopy',
-  'npx stopcopy verify file.stopcopy',
-  'npx stopcopy restore bulk file.stopcopy --memory-out COPY',
-  'npx stopcopy inspect file.stopcopy',
-  'npx stopcopy path PRE_COPY RESUMING',
-  'npx stopcopy explain ENOMSG',
-]

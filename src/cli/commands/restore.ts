@@ -9,12 +9,12 @@ import { readPrelude, restore, type RestoreReport } from '../../migrate/index.ts
 import { fileSink } from '../../node/index.ts'
 import { type ByteSource, settle } from '../../transport/index.ts'
 import { DeviceState, deviceStateName } from '../../uapi/state.ts'
-import { deviceArgument, inputArgument, sizeOption } from '../arguments.ts'
+import { deviceArgument, inputArgument, maxMemoryOption } from '../arguments.ts'
 import { formatTransfer } from '../byte-size.ts'
 import { storeMemory } from '../device-memory.ts'
 import type { DeviceSpec } from '../device-spec.ts'
 import { UsageError } from '../failure.ts'
-import { type OpenedDevice, openForStream } from '../open-device.ts'
+import { type OpenedDevice, openFitting } from '../open-device.ts'
 import { withProgress } from '../progress.ts'
 import { isStdio, openSource } from '../stdio.ts'
 import type { Terminal } from '../terminal.ts'
@@ -24,9 +24,6 @@ interface Options {
   readonly maxMemory: number
   readonly json?: true
 }
-
-/** What one linear memory can hold, less 64 MiB for everything beside the device's memory. */
-const MAX_MEMORY_BYTES = 4 * 1024 ** 3 - 64 * 1024 ** 2
 
 /** Adds the command. */
 export function addRestore(program: Command, terminal: Terminal): void {
@@ -42,14 +39,7 @@ export function addRestore(program: Command, terminal: Terminal): void {
       '-m, --memory-out <file>',
       "write the device's memory here; written beside and renamed on success",
     )
-    .addOption(
-      sizeOption(
-        '--max-memory <size>',
-        'refuse a device with more memory',
-        MAX_MEMORY_BYTES,
-        '4 GiB less 64 MiB',
-      ),
-    )
+    .addOption(maxMemoryOption())
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -111,7 +101,9 @@ async function openDestination(
   signal.addEventListener('abort', cancel)
   try {
     const prelude = await readPrelude(input)
-    return { opened: await openForStream(spec, prelude, maxMemory), source: prelude.source }
+    const { header, configuration, source } = prelude
+    const elsewhere = { type: header.deviceType, configuration, action: 'restore' } as const
+    return { opened: await openFitting(spec, elsewhere, maxMemory), source }
   } catch (error) {
     await settle(() => input.cancel(error))
     throw error

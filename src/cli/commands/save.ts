@@ -10,10 +10,9 @@ import { save, type SaveReport } from '../../migrate/index.ts'
 import { deviceStateName } from '../../uapi/state.ts'
 import { formatTransfer } from '../byte-size.ts'
 import { deviceArgument } from '../arguments.ts'
-import { loadMemory, type MemoryFile, openMemoryFile } from '../device-memory.ts'
-import { BULK_DEFAULTS, type DeviceSpec } from '../device-spec.ts'
+import type { DeviceSpec } from '../device-spec.ts'
 import { UsageError } from '../failure.ts'
-import { openBulk, type OpenedDevice, openMtty } from '../open-device.ts'
+import { openFresh, type OpenedDevice } from '../open-device.ts'
 import { withProgress } from '../progress.ts'
 import { isStdio, openSink } from '../stdio.ts'
 import type { Terminal } from '../terminal.ts'
@@ -55,7 +54,7 @@ Examples:
 async function saveDevice(spec: DeviceSpec, options: Options, terminal: Terminal): Promise<void> {
   checkOptions(spec, options)
   if (isStdio(options.output)) terminal.leaveStdout()
-  const opened = await openDevice(spec, options, terminal.signal)
+  const opened = await openFresh(spec, options.memory, { compression: options.compress }, terminal.signal)
   try {
     const { signal } = terminal
     const report = await withProgress('saving', ({ update }) =>
@@ -82,41 +81,6 @@ function checkOptions(spec: DeviceSpec, { memory, compress, output, json }: Opti
     throw new UsageError(`Cannot take a file as memory: a device of type ${spec.type} has none, use bulk`)
   if (spec.size !== undefined || spec.seed !== undefined)
     throw new UsageError('Cannot take a file as memory: size and seed come from the file, leave them out')
-}
-
-async function openDevice(
-  spec: DeviceSpec,
-  { memory, compress: compression }: Options,
-  signal: AbortSignal,
-): Promise<OpenedDevice> {
-  if (spec.type === 'mtty') return openMtty(spec.ports ?? 1)
-  if (memory === undefined) {
-    const seed = spec.seed ?? BULK_DEFAULTS.seed
-    return openBulk(spec.size ?? BULK_DEFAULTS.size, { seed, compression })
-  }
-  const file = await openMemoryFile(memory)
-  try {
-    return await openLoaded(file, compression, signal)
-  } finally {
-    await file.handle.close()
-  }
-}
-
-async function openLoaded(
-  file: MemoryFile,
-  compression: Compression,
-  signal: AbortSignal,
-): Promise<OpenedDevice> {
-  const opened = await openBulk(file.byteLength, { compression })
-  try {
-    await withProgress('reading memory', async ({ update }) => {
-      if (opened.memory !== undefined) await loadMemory(file, opened.memory, { signal, onProgress: update })
-    })
-    return opened
-  } catch (error) {
-    await opened.device.close()
-    throw error
-  }
 }
 
 function lines({ name }: OpenedDevice, output: string, { bytes, elapsedMs }: SaveReport): string[] {

@@ -129,8 +129,7 @@ class PayloadSource implements ByteSource {
         windows.commit(byteLength)
       },
     }
-    const readInto = this.#source.readInto as NonNullable<ByteSource['readInto']>
-    const ended = this.#left > 0 && (await readInto.call(this.#source, bounded, signal))
+    const ended = this.#left > 0 && (await this.#source.readInto?.(bounded, signal))
     if (this.#left === 0) return true
     if (ended) throw cutShort()
     return false

@@ -39,7 +39,7 @@ import { recoveryText, type SourceDevices } from './source-devices.ts'
 import type { SourceLink } from './source-link.ts'
 
 const ACTION = 'migrate'
-/** Round trips that tell how far the destination is. */
+/** Round trips that tell how far the destination is; the last one counts. */
 const PINGS = 5
 /** Longest wait of a cancellation for the destination, and for what is being written. */
 const CANCEL_MS = 1000
@@ -159,10 +159,12 @@ export class OutgoingMigration {
     if (answer.type !== MessageType.WELCOME)
       throw decodeFailure(answer.payload, 'migrate: the destination refused')
     decodeWelcome(answer.payload)
-    for (let ping = 0; ping < PINGS; ping++) {
-      const tripMs = await this.#interruptible(this.#link.ping())
-      this.#roundTripMs = ping === 0 ? tripMs : Math.min(tripMs, this.#roundTripMs)
-    }
+    // The first ones run code that never ran before.
+    for (let ping = 0; ping < PINGS; ping++) await this.#measureRoundTrip()
+  }
+
+  async #measureRoundTrip(): Promise<void> {
+    this.#roundTripMs = await this.#interruptible(this.#link.ping())
   }
 
   async #precopy(): Promise<void> {
@@ -180,6 +182,11 @@ export class OutgoingMigration {
       policy: this.#policy,
       signal: this.#stop.signal,
       fixedMs: () => this.#fixedMs,
+      settleLink: async () => {
+        // The first one waits for what is still on its way.
+        await this.#measureRoundTrip()
+        await this.#measureRoundTrip()
+      },
       throttle: (percent) => this.#throttle(percent),
       onIteration: (report) => progress.iteration(report),
       onLook: (situation, dirty) =>
@@ -222,9 +229,9 @@ export class OutgoingMigration {
         throw new VfioError('EIO', 'Cannot migrate: a stopped device gave no end of its stream, reset it')
       this.#checkDowntime()
     }
-    await this.#outbox.drained()
   }
 
+  /** END goes right behind the data, which it need not be waited for. */
   async #load(): Promise<void> {
     const payload = encodeEnd({
       streams: this.#devices.streams.map(({ position, tail }) => ({ bytes: position, digest: tail.digest })),
@@ -233,6 +240,7 @@ export class OutgoingMigration {
       this.#link.request({ type: MessageType.END, payload }, [MessageType.READY]),
     )
     decodeTook(answer.payload)
+    await this.#outbox.drained()
   }
 
   #checkDowntime(): void {

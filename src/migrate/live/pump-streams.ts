@@ -119,18 +119,20 @@ const BUSY_MS = 5
 /** `poll(2)` bit. */
 const POLLIN = 0x1
 
-/** Settles when one of the sessions has something, or after `timeoutMs`. */
+/** Settles when one of the sessions has something, after `timeoutMs`, or with `news`. */
 export async function readable(
   streams: readonly OutgoingStream[],
   timeoutMs: number,
   signal: AbortSignal,
+  news?: Promise<void>,
 ): Promise<void> {
   const done = new AbortController()
   const timer = setTimeout(() => done.abort(), timeoutMs)
-  const waiting = streams.flatMap(({ session, ended }) =>
+  const waiting: Promise<unknown>[] = streams.flatMap(({ session, ended }) =>
     session === undefined || ended ? [] : [session.ready(POLLIN, { signal: done.signal }).catch(() => {})],
   )
   const expired = new Promise<void>((resolve) => done.signal.addEventListener('abort', () => resolve()))
+  if (news !== undefined) waiting.push(news)
   try {
     await abortable(Promise.race([...waiting, expired]), signal)
   } finally {

@@ -97,7 +97,10 @@ export class DataIntake {
     // With one connection END is behind all data; what is missing then is told by the load.
     if (this.#connections === 1) return
     await this.#until(
-      () => this.#streams.every(({ position }, index) => position >= (expected[index]?.bytes ?? 0)),
+      () =>
+        // The last bytes are there before their frame is done with: until then it asks for a window.
+        this.#taking.size === 0 &&
+        this.#streams.every(({ position }, index) => position >= (expected[index]?.bytes ?? 0)),
       signal,
     )
   }

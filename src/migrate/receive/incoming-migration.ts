@@ -13,7 +13,7 @@
  */
 
 import { VfioError } from '../../errors.ts'
-import { type ByteSource, pumpFromSource } from '../../transport/index.ts'
+import { type ByteSource, pumpFromSource, settle } from '../../transport/index.ts'
 import { Watchdog, within } from '../handover/deadline.ts'
 import type { OutgoingMessage } from '../handover/frame.ts'
 import type { Frame } from '../handover/frame-reader.ts'
@@ -197,6 +197,7 @@ export class IncomingMigration implements IncomingHandover {
     if (verdict === 'run') {
       await this.#onCommit()
       if (!this.isOver) throw this.#failure ?? new VfioError('EIO', 'Cannot start the devices: try again')
+      await this.#settled
       return
     }
     const error = new VfioError('ECANCELED', 'Cannot receive: the hand-over was discarded by decision')
@@ -300,11 +301,18 @@ export class IncomingMigration implements IncomingHandover {
     this.#meter.lap('startMs')
     this.#phase = 'running'
     rememberOutcome(this.id, MessageType.RUNNING)
-    await this.#forgetTicket()
-    this.#progress(true)
-    this.#resolve(this.#meter.report('destination'))
     this.#decide(true)
+    void this.#arrived()
     return this.#farewell()
+  }
+
+  /** The source waits for RUNNING, and not for this. */
+  async #arrived(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    await this.#forgetTicket()
+    // The devices run, whatever those who watch think of it.
+    await settle(() => this.#progress(true))
+    this.#resolve(this.#meter.report('destination'))
   }
 
   async #onCancel(reason: VfioError): Promise<OutgoingMessage | undefined> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { BLOCK_BYTES, fillBlock } from '../../../src/cli/demo-image.ts'
+import { BLOCK_BYTES, fillBlock } from '../../../src/cli/demo/image.ts'
 
 function block(index: number): Buffer {
   const bytes = Buffer.alloc(BLOCK_BYTES, 0xee)

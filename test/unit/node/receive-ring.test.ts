@@ -1,9 +1,14 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ReceiveRing } from '../../../src/node/receive-ring.ts'
 import { outcome } from '../../support/vfio-error.ts'
 
 const BYTES = 65_536
+
+/** Fails unless the bytes are those of the stream from `first` on. */
+function check(bytes: Uint8Array, first: number): void {
+  expect(bytes.findIndex((byte, i) => byte !== (first + i) % 251)).toBe(-1)
+}
 
 describe('the receive ring', () => {
   it('gives any bytes in order, by leases and reads of any size, and never fills what is held', () => {
@@ -21,10 +26,6 @@ describe('the receive ring', () => {
         let received = 0
         let given = 0
         const leases: { view: Uint8Array; first: number }[] = []
-        const check = (bytes: Uint8Array, first: number): void => {
-          const wrong = bytes.findIndex((byte, i) => byte !== (first + i) % 251)
-          expect(wrong).toBe(-1)
-        }
         for (const { kind, size } of steps) {
           if (kind === 'receive' && ring.free) {
             const place = ring.place.subarray(0, size)

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -30,7 +30,7 @@ async function rawPeer(): Promise<{ connection: Connection; peer: Socket }> {
   return { connection, peer: await accepted }
 }
 
-describe.each(TRANSPORTS)('a connection over %s', (_, url) => {
+describe.each(TRANSPORTS)('a connection over %s', (_transport, url) => {
   it('carries any bytes in any segmentation, both ways, by reads, leases and windows', async () => {
     const sizes = fc.array(fc.integer({ min: 0, max: 300_000 }), { minLength: 1, maxLength: 12 })
     const how = fc.constantFrom('read', 'lease', 'window')
@@ -119,7 +119,7 @@ describe.each(TRANSPORTS)('a connection over %s', (_, url) => {
     const { here, there } = await socketPair(url)
     const reading = here.read(new Uint8Array(8))
     expect(await codeOf(() => here.lease(8))).toBe('EBUSY')
-    expect(await codeOf(() => here.readInto({ window: () => new Uint8Array(1), commit: () => {} }))).toBe(
+    expect(await codeOf(() => here.readInto!({ window: () => new Uint8Array(1), commit: () => {} }))).toBe(
       'EBUSY',
     )
     const writing = here.write([pattern(MIB), pattern(8 * MIB)])
@@ -229,7 +229,7 @@ describe('windows of a reader', () => {
       window: (maxBytes: number) => target.subarray(filled, Math.min(filled + maxBytes, filled + 77_777)),
       commit: (byteLength: number) => void (filled += byteLength),
     }
-    expect(await here.readInto(windows)).toBe(false)
+    expect(await here.readInto!(windows)).toBe(false)
     expect(filled).toBe(600_000)
     const rest = new Uint8Array(MIB - 600_000)
     for (let at = 0; at < rest.length;) at += await here.read(rest.subarray(at))
@@ -251,7 +251,7 @@ describe('windows of a reader', () => {
       },
     }
     const controller = new AbortController()
-    const reading = here.readInto(windows, controller.signal)
+    const reading = here.readInto!(windows, controller.signal)
     await there.write([Uint8Array.of(1, 2, 3)])
     await came.promise
     controller.abort(new VfioError('ENODEV', 'Cannot go on: the session ended'))
@@ -261,9 +261,9 @@ describe('windows of a reader', () => {
     expect(await here.read(after)).toBe(2)
     expect([...after.subarray(0, 2)]).toEqual([4, 5])
     expect([...target.subarray(0, 6)]).toEqual([1, 2, 3, 0, 0, 0])
-    expect(await codeOf(() => here.readInto(windows, controller.signal))).toBe('ENODEV')
+    expect(await codeOf(() => here.readInto!(windows, controller.signal))).toBe('ENODEV')
     await there.close()
-    expect(await here.readInto(windows)).toBe(true)
+    expect(await here.readInto!(windows)).toBe(true)
     await here.close()
   })
 
@@ -278,7 +278,7 @@ describe('windows of a reader', () => {
         if (taken >= 2000) throw new VfioError('EBADMSG', 'Cannot read: damaged')
       },
     }
-    expect(await codeOf(() => here.readInto(failing))).toBe('EBADMSG')
+    expect(await codeOf(() => here.readInto!(failing))).toBe('EBADMSG')
     const rest = new Uint8Array(5000)
     expect(await here.read(rest)).toBe(5000 - taken)
     await Promise.all([here.cancel(), there.cancel()])
@@ -286,7 +286,7 @@ describe('windows of a reader', () => {
 
   it('are canceled with the connection', async () => {
     const { here, there } = await socketPair(url)
-    const reading = codeOf(() => here.readInto({ window: () => new Uint8Array(10), commit: () => {} }))
+    const reading = codeOf(() => here.readInto!({ window: () => new Uint8Array(10), commit: () => {} }))
     await here.cancel()
     expect(await reading).toBe('ECANCELED')
     await there.cancel()
@@ -382,6 +382,6 @@ async function receive(connection: Connection, by: string, most: number): Promis
     window: (maxBytes: number) => (window = new Uint8Array(Math.min(maxBytes, most))),
     commit: (byteLength: number) => void parts.push(window.slice(0, byteLength)),
   }
-  expect(await connection.readInto(windows)).toBe(true)
+  expect(await connection.readInto!(windows)).toBe(true)
   return Buffer.concat(parts)
 }

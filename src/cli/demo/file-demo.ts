@@ -1,5 +1,5 @@
 /**
- * What the demo does: one device saved, checked, restored to another and compared.
+ * What the demo with a file does: one device saved, checked, restored to another and compared.
  *
  * @module
  */
@@ -7,22 +7,22 @@
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { BulkMemory } from '../devices/index.ts'
-import { VfioError } from '../errors.ts'
-import { transitionPath } from '../fsm/index.ts'
-import { inspect, restore, save, type StreamReport, verify } from '../migrate/index.ts'
-import { fileSink, fileSource } from '../node/index.ts'
-import { DeviceState, deviceStateName } from '../uapi/state.ts'
-import { formatBytes } from './byte-size.ts'
-import { BLOCK_BYTES, fillBlock } from './demo-image.ts'
-import { type Failure, failureOf } from './failure.ts'
-import { openBulk } from './open-device.ts'
+import type { BulkMemory } from '../../devices/index.ts'
+import { VfioError } from '../../errors.ts'
+import { transitionPath } from '../../fsm/index.ts'
+import { inspect, restore, save, type StreamReport, verify } from '../../migrate/index.ts'
+import { fileSink, fileSource } from '../../node/index.ts'
+import { DeviceState, deviceStateName } from '../../uapi/state.ts'
+import { formatBytes } from '../byte-size.ts'
+import { BLOCK_BYTES, fillBlock } from './image.ts'
+import { type Failure, failureOf } from '../failure.ts'
+import { openBulk } from '../open-device.ts'
 
 /** Sections of the demo's own report: the first few say how a stream begins. */
 const LISTED_SECTIONS = 8
 
 /** One step that is done. */
-export interface DemoStep {
+export interface FileDemoStep {
   readonly name: string
   readonly text: string
   /** Device memory that it is about. */
@@ -31,9 +31,9 @@ export interface DemoStep {
 }
 
 /** What the demo found. */
-export interface DemoReport {
+export interface FileDemoReport {
   readonly memoryBytes: number
-  readonly steps: readonly DemoStep[]
+  readonly steps: readonly FileDemoStep[]
   readonly stream: StreamReport
   /** The states each device went through. */
   readonly walk: { readonly source: readonly string[]; readonly destination: readonly string[] }
@@ -43,34 +43,34 @@ export interface DemoReport {
 }
 
 /** Runs the demo in a temporary directory, which is gone at the end. Rejects when anything is not as it must be. */
-export async function runDemo(
+export async function runFileDemo(
   memoryBytes: number,
   signal: AbortSignal,
-  onStep: (step: DemoStep) => void = () => {},
-): Promise<DemoReport> {
+  onStep: (step: FileDemoStep) => void = () => {},
+): Promise<FileDemoReport> {
   const directory = await mkdtemp(join(tmpdir(), 'stopcopy-demo-'))
   try {
-    return await new Demo(memoryBytes, join(directory, 'device.stopcopy'), signal, onStep).run()
+    return await new FileDemo(memoryBytes, join(directory, 'device.stopcopy'), signal, onStep).run()
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
 }
 
-class Demo {
+class FileDemo {
   readonly #memoryBytes: number
   readonly #path: string
   readonly #signal: AbortSignal
-  readonly #onStep: (step: DemoStep) => void
-  readonly #steps: DemoStep[] = []
+  readonly #onStep: (step: FileDemoStep) => void
+  readonly #steps: FileDemoStep[] = []
 
-  constructor(memoryBytes: number, path: string, signal: AbortSignal, onStep: (step: DemoStep) => void) {
+  constructor(memoryBytes: number, path: string, signal: AbortSignal, onStep: (step: FileDemoStep) => void) {
     this.#memoryBytes = memoryBytes
     this.#path = path
     this.#signal = signal
     this.#onStep = onStep
   }
 
-  async run(): Promise<DemoReport> {
+  async run(): Promise<FileDemoReport> {
     const options = { signal: this.#signal }
     const path = this.#path
     const source = await openBulk(this.#memoryBytes)

@@ -1,0 +1,211 @@
+/**
+ * `stopcopy receive --listen URL [DEVICE]`.
+ *
+ * @module
+ */
+
+import type { Command } from 'commander'
+import { VfioError } from '../../errors.ts'
+import type { ReceiveProgress } from '../../migrate/index.ts'
+import { fileSink, type Listener, listen, type TlsOptions } from '../../node/index.ts'
+import { DeviceState } from '../../uapi/state.ts'
+import { deviceArgument, durationOption, maxMemoryOption, urlOption } from '../arguments.ts'
+import { storeMemory } from '../device-memory.ts'
+import type { DeviceSpec } from '../device-spec.ts'
+import { type Failure, failureLine, failureOf, UsageError } from '../failure.ts'
+import { DestinationBar } from '../migration-bar.ts'
+import { destinationLines } from '../migration-text.ts'
+import type { OpenedDevice } from '../open-device.ts'
+import { pause } from '../pause.ts'
+import { withProgress } from '../progress.ts'
+import { type Arrival, ReceivingEnd } from '../receiving-end.ts'
+import { isStdio } from '../stdio.ts'
+import type { Terminal } from '../terminal.ts'
+import { TicketFile } from '../ticket-file.ts'
+import { readTls, type TlsFiles } from '../tls-files.ts'
+
+interface Options extends TlsFiles {
+  readonly listen: string
+  readonly allowRemote?: true
+  readonly mutual?: true
+  readonly maxMemory: number
+  readonly ticket?: string
+  readonly readyTimeout: number
+  readonly idleTimeout: number
+  readonly runFor: number
+  readonly memoryOut?: string
+  readonly keep?: true
+  readonly json?: true
+}
+
+/** A source that was cut off after COMMIT may ask again, for so long at least. */
+const CUT_MS = 10_000
+
+/** Adds the command. */
+export function addReceive(program: Command, terminal: Terminal): void {
+  program
+    .command('receive')
+    .summary('a live device from another process')
+    .description(
+      'Wait for a device that another stopcopy sends, and run it. Prints the URL it listens on first. A peer that is refused or breaks off costs one line on stderr, and the next one can come.',
+    )
+    .addArgument(deviceArgument('[device]'))
+    .addOption(
+      urlOption('-l, --listen <url>', 'unix:PATH, tcp:HOST:PORT, tls:HOST:PORT or ws:HOST:PORT/PATH'),
+    )
+    .option('--allow-remote', 'let other machines in that prove nothing (tcp:, ws:)')
+    .option('--cert <file>', 'certificate of this end, PEM (tls:, wss:)')
+    .option('--key <file>', 'key of the certificate, PEM')
+    .option('--mutual', 'ask sources for a certificate that --ca has signed')
+    .option('--ca <file>', 'who may sign the certificates of sources, PEM')
+    .addOption(maxMemoryOption())
+    .option('--ticket <file>', 'keep the ticket of a hand-over here until it is settled')
+    .addOption(durationOption('--ready-timeout <time>', 'wait for COMMIT, then reset the device', '60s'))
+    .addOption(durationOption('--idle-timeout <time>', 'give up a source that sends nothing', '30s'))
+    .addOption(durationOption('--run-for <time>', 'let the device run, before the end of the command', '0'))
+    .option('-m, --memory-out <file>', 'then stop it and write its memory here (bulk)')
+    .option('--keep', 'serve one migration after another; each device replaces the last')
+    .option('--json', 'print JSON, one object a line')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ stopcopy receive --listen unix:/tmp/here
+  $ stopcopy receive --listen tcp:127.0.0.1:4711 --keep --run-for 5s
+  $ stopcopy receive bulk -l unix:/tmp/here --memory-out copy.img
+  $ stopcopy receive -l tls:0.0.0.0:4711 --cert c.pem --key k.pem \\
+      --ca ca.pem --mutual`,
+    )
+    .action((spec: DeviceSpec | undefined, options: Options) => new Receive(spec, options, terminal).run())
+}
+
+class Receive {
+  readonly #spec: DeviceSpec | undefined
+  readonly #options: Options
+  readonly #terminal: Terminal
+  readonly #bar: DestinationBar = new DestinationBar()
+  readonly #end: ReceivingEnd
+  #ran: OpenedDevice | undefined
+
+  constructor(spec: DeviceSpec | undefined, options: Options, terminal: Terminal) {
+    checkOptions(spec, options)
+    this.#spec = spec
+    this.#options = options
+    this.#terminal = terminal
+    if (options.json) terminal.useJsonLines()
+    const ticket = options.ticket === undefined ? undefined : new TicketFile(options.ticket)
+    ticket?.checkUnused()
+    this.#end = new ReceivingEnd({
+      spec: this.#spec,
+      maxMemory: options.maxMemory,
+      receive: {
+        signal: terminal.signal,
+        readyTimeoutMs: options.readyTimeout,
+        idleTimeoutMs: options.idleTimeout,
+        ...(ticket === undefined ? {} : { onTicket: ticket.keep }),
+      },
+      onOffer: ({ options: device }, peer) => this.#json({ type: 'offer', peer, device }),
+      onProgress: (progress, opened) => this.#onProgress(progress, opened),
+      onRefused: (peer, error) => this.#onRefused(peer, error),
+    })
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#terminal
+    const listener = await this.#listen()
+    try {
+      if (this.#options.json) this.#json({ type: 'listening', url: listener.url })
+      else this.#terminal.print(`Listening on ${listener.url}`)
+      for (;;) {
+        const arrival = await this.#end.next(signal)
+        await this.#arrived(arrival)
+        if (!this.#options.keep && arrival.report.owner !== 'undecided') return
+      }
+    } finally {
+      this.#bar.stop()
+      await listener.close()
+      // What was canceled is told to its source, and thrown away, first.
+      await this.#end.quiet()
+      await this.#ran?.device.close()
+    }
+  }
+
+  async #listen(): Promise<Listener> {
+    const { listen: url, allowRemote, mutual } = this.#options
+    const tls: TlsOptions = {
+      ...(await readTls(this.#options)),
+      ...(mutual === undefined ? {} : { requestClientCert: true }),
+    }
+    return listen(url, this.#end.accept, {
+      signal: this.#terminal.signal,
+      tls,
+      ...(allowRemote === undefined ? {} : { allowRemote }),
+      onRefused: (error) => this.#onRefused(undefined, error),
+    })
+  }
+
+  /** The device that arrived runs, and replaces the one that ran. */
+  async #arrived({ report, opened, peer, closed }: Arrival): Promise<void> {
+    const { runFor, memoryOut, json } = this.#options
+    const { signal, colors } = this.#terminal
+    this.#bar.stop()
+    await this.#ran?.device.close()
+    this.#ran = opened
+    if (json) this.#json({ type: 'report', peer, device: opened.options, report })
+    else this.#terminal.print(destinationLines(report, opened.name, peer, colors))
+    if (report.owner === 'undecided') return
+    const wasCut = VfioError.is(closed.reason)
+    await pause(wasCut ? Math.max(runFor, CUT_MS) : runFor, signal)
+    if (memoryOut === undefined || opened.memory === undefined) return
+    await opened.device.setState(DeviceState.STOP)
+    await writeMemory(opened, memoryOut, signal)
+    if (json) this.#json({ type: 'memory', memoryOut, sequence: opened.bulk?.sequence })
+    else this.#terminal.print(`Stopped it; its memory is in ${memoryOut}`)
+  }
+
+  #onProgress(progress: ReceiveProgress, { options }: OpenedDevice): void {
+    this.#json({ type: 'progress', ...progress })
+    if (progress.phase === 'running') this.#bar.stop()
+    else this.#bar.update(progress, options.memoryBytes ?? 0)
+  }
+
+  #onRefused(peer: string | undefined, error: unknown): void {
+    this.#bar.stop()
+    const failure: Failure = failureOf(error)
+    this.#json({ type: 'refused', ...(peer === undefined ? {} : { peer }), error: failure })
+    // Whoever interrupted it knows.
+    if (this.#terminal.signal.aborted) return
+    // Of a socket file there is only its name.
+    const from = peer === undefined || peer.startsWith('unix:') ? '' : `, from ${peer}`
+    process.stderr.write(`${failureLine(failure)}${from}\n`)
+  }
+
+  #json(value: unknown): void {
+    if (this.#options.json) this.#terminal.json(value)
+  }
+}
+
+function checkOptions(spec: DeviceSpec | undefined, { memoryOut, mutual, ca }: Options): void {
+  if (memoryOut !== undefined && spec !== undefined && spec.type !== 'bulk')
+    throw new UsageError(
+      `Cannot write memory: a device of type ${spec.type} has none, leave --memory-out out`,
+    )
+  if (memoryOut !== undefined && isStdio(memoryOut))
+    throw new UsageError('Cannot write memory to stdout: it is written beside a file and renamed, name one')
+  if (mutual && ca === undefined)
+    throw new UsageError('Cannot ask sources for certificates: nobody may sign them, name a --ca')
+}
+
+async function writeMemory({ memory }: OpenedDevice, memoryOut: string, signal: AbortSignal): Promise<void> {
+  const sink = fileSink(memoryOut)
+  try {
+    await withProgress('writing memory', async ({ update }) => {
+      if (memory !== undefined) await storeMemory(memory, sink, { signal, onProgress: update })
+    })
+    signal.throwIfAborted()
+    await sink.close()
+  } catch (error) {
+    await sink.abort(error)
+    throw error
+  }
+}
