@@ -233,11 +233,11 @@ describe('a peer that does not speak the protocol is cut', () => {
 
   it('after a header that claims far too much', async () => {
     const [header] = encodeMessage(newMigrationId(), { type: MessageType.HELLO }) as [Uint8Array]
-    const { xxh3OfBytes } = await import('../../src/format/index.ts')
+    const { crc32cOfBytes } = await import('../../src/format/index.ts')
     for (const payloadBytes of [256 * 1024 + 1, 0xffff_ffff]) {
       const view = new DataView(header.buffer)
       view.setUint32(28, payloadBytes, true)
-      view.setBigUint64(56, xxh3OfBytes(header.subarray(0, 56)), true)
+      view.setUint32(60, crc32cOfBytes(header.subarray(0, 60)), true)
       await raw(header)
       expect(lines.pop()).toMatch(new RegExp(`^EMSGSIZE .*HELLO announces ${payloadBytes} bytes`))
     }

@@ -112,6 +112,7 @@ export class OutgoingMigration {
       await this.#giveBack(first, signal)
       throw first
     } finally {
+      this.#outbox.dispose()
       signal?.removeEventListener('abort', cancel)
       lost.removeEventListener('abort', lose)
     }

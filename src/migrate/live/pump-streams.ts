@@ -10,7 +10,7 @@ import type { Outbox } from './outbox.ts'
 import type { OutgoingStream } from './outgoing-stream.ts'
 
 /** Leases are gathered for one write until they have so many bytes. */
-const WRITE_BYTES: number = 1024 * 1024
+const WRITE_BYTES: number = 512 * 1024
 /** Room for headers above it: a payload cut in two by the end of a write is verified in two passes. */
 const WRITE_ROOM = 4096
 /** Most leases of one write: what one `writev` takes on Linux (IOV_MAX), less the frame's header. */
