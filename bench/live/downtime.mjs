@@ -128,9 +128,10 @@ function reports(runs) {
   }
 }
 
+const ms = (value) => `${digits(value)} ms`
+
 function columns(all) {
   const of = (key) => spread(all.map((run) => run[key]))
-  const ms = (value) => `${digits(value)} ms`
   const { median, low, high, max } = of('downtimeMs')
   const converged = all.filter(({ switchover }) => switchover === 'converged')
   return [

@@ -87,8 +87,3 @@ export class Peer {
     this.#calls.clear()
   }
 }
-
-/** Runs `work` with peers it starts by `start`, and ends them all whatever happens. */
-export async function endAll(peers) {
-  await Promise.all(peers.map((peer) => peer.end()))
-}

@@ -10,7 +10,7 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
-import WebSocket, { WebSocketServer } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
 
 /** What the reader says when all of a run has come. */
 const ANSWER = 'x'

@@ -13,7 +13,8 @@ import { isMainThread, parentPort } from 'node:worker_threads'
 export function serveCalls(calls) {
   const send = isMainThread
     ? (message) => process.send(message)
-    : (message) => parentPort.postMessage(message)
+    : // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, no window
+      (message) => parentPort.postMessage(message)
   const serve = async ({ id, name, argument }) => {
     try {
       send({ id, result: await calls[name](argument) })

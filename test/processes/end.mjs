@@ -3,6 +3,7 @@
  * does what it is told over the IPC channel; see `test/support/migration-process.ts`.
  */
 import {
+  appendFileSync,
   existsSync,
   fsyncSync,
   openSync,
@@ -70,7 +71,16 @@ const oldTicket =
     ? JSON.parse(readFileSync(ticketPath, 'utf8'))
     : undefined
 
+/** Connections that are not closed at both ends yet. */
+const connections = new Set()
+function track(connection) {
+  connections.add(connection)
+  connection.closed.addEventListener('abort', () => connections.delete(connection), { once: true })
+  return connection
+}
+
 async function serve(connection) {
+  track(connection)
   say({ event: 'connection' })
   try {
     if (oldTicket !== undefined) {
@@ -91,10 +101,16 @@ const listener =
 const commands = {
   async migrate({ to, options }) {
     try {
-      const report = await migrate(device, await connect(to), {
+      const report = await migrate(device, track(await connect(to)), {
         ...setup.options,
         ...options,
-        onEvent: (event) => event.type === 'phase' && say({ event: 'phase', phase: event.phase }),
+        onEvent: (event) => {
+          if (event.type !== 'phase') return
+          // No byte of COMMIT has gone out yet.
+          if (event.phase === 'commit' && log !== undefined)
+            appendFileSync(log, `commit ${process.hrtime.bigint()} ${bulk.sequence}\n`)
+          say({ event: 'phase', phase: event.phase })
+        },
       })
       return { owner: report.owner, ticket: report.ticket, report }
     } catch (error) {
@@ -121,7 +137,9 @@ const commands = {
     return { state, wentOn, matches: verdict.matches, sequence: String(bulk.sequence) }
   },
   state: async () => ({ state: await device.state(), sequence: String(bulk.sequence) }),
-  measure: () => {
+  /** What is in use when no connection is. */
+  async measure() {
+    while (connections.size > 0) await new Promise((resolve) => setTimeout(resolve, 1))
     globalThis.gc?.()
     const status = readFileSync('/proc/self/status', 'utf8')
     return {
@@ -146,4 +164,6 @@ process.on('message', async ({ id, command, ...words }) => {
   say({ event: 'answer', id, result })
   if (command === 'exit') process.disconnect()
 })
+// Nobody is left to tell it anything.
+process.on('disconnect', () => process.exit())
 say({ event: 'up' })

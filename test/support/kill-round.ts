@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HandoverOutcome } from '../../src/migrate/index.ts'
 import { type EndSetup, MigrationProcess, type MigrateResult } from './migration-process.ts'
-import { overlap, readIntervals, type RunningInterval } from './running-intervals.ts'
+import { commitTime, overlap, readIntervals, type RunningInterval } from './running-intervals.ts'
 
 const MEMORY_BYTES = 32 * 2 ** 20
 const WORKLOAD = { pagesPerSecond: 5000 }
@@ -73,6 +73,8 @@ class Round {
   readonly #processes: MigrationProcess[] = []
   #source!: MigrationProcess
   #destination!: MigrationProcess
+  /** The caller let one side run: only it knows that the other does not. */
+  #byVerdict = false
 
   constructor(plan: KillPlan, directory: string) {
     this.#plan = plan
@@ -139,6 +141,7 @@ class Round {
       const { verdict } = this.#plan
       const decided = await destination.command<HandoverOutcome>('resolve', { ticket, verdict })
       // The COMMIT, or the timeout, may have come before the decision.
+      this.#byVerdict = decided?.owner === 'destination'
       if (decided?.owner === 'destination') return this.#destinationRuns('the caller let it run')
       if (decided?.owner === 'none') return this.#destinationStopped('the caller discarded it')
     }
@@ -193,6 +196,7 @@ class Round {
       this.#faults.push(`with ${found} asking gave ${asked?.owner ?? asked?.code}`)
     // The process that had the device is gone: nothing of it runs any more.
     const verdict = this.#plan.verdict === 'run' ? 'run' : 'discard'
+    this.#byVerdict = verdict === 'run'
     const decided = await source.command<HandoverOutcome>('resolve', { ticket, verdict })
     if (decided?.owner !== (verdict === 'run' ? 'source' : 'none'))
       this.#faults.push(`the verdict "${verdict}" gave ${JSON.stringify(decided)}`)
@@ -206,12 +210,24 @@ class Round {
       this.#faults.push(`the owner is ${JSON.stringify(found)}`)
   }
 
+  /** What may follow what, whoever owns the device at the end. */
+  #checkOrder(here: readonly RunningInterval[], there: readonly RunningInterval[]): void {
+    const [first] = there
+    if (first === undefined || this.#byVerdict) return
+    const committedNs = commitTime(this.#path('source.log'))
+    if (committedNs === undefined || committedNs > first.startNs)
+      this.#faults.push(`the destination started at ${first.startNs} and COMMIT began at ${committedNs}`)
+    if (here.some(({ startNs }) => startNs > first.startNs))
+      this.#faults.push('the source ran again after the destination had')
+  }
+
   #checkIntervals(owner: 'source' | 'destination' | 'none'): void {
     const here = readIntervals(this.#path('source.log'), 'source', this.#source.goneNs)
     const there = readIntervals(this.#path('destination.log'), 'there', this.#destination.goneNs)
     const restarted = readIntervals(this.#path('restarted.log'), 'there again', undefined)
     const both = overlap([...here, ...there, ...restarted])
     if (both !== undefined) this.#faults.push(`both ran: ${both.map(textOf).join(' and ')}`)
+    this.#checkOrder(here, there)
     if (restarted.length > 0) this.#faults.push('a destination that was restarted ran')
     if (owner === 'destination' && there.length === 0) this.#faults.push('no interval of the owner')
     const [first] = there

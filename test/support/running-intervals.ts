@@ -20,13 +20,20 @@ export function readIntervals(path: string, side: string, goneNs: bigint | undef
   for (const line of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
     const [what, time = '', sequence = ''] = line.split(' ')
     if (what === 'start') open = { startNs: BigInt(time), startSequence: BigInt(sequence) }
-    else if (open !== undefined) {
+    else if (what !== 'commit' && open !== undefined) {
       intervals.push({ side, ...open, endNs: BigInt(time), endSequence: BigInt(sequence) })
       open = undefined
     }
   }
   if (open !== undefined) intervals.push({ side, ...open, endNs: goneNs, endSequence: undefined })
   return intervals
+}
+
+/** When COMMIT was begun last, if it ever was. */
+export function commitTime(path: string): bigint | undefined {
+  const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : []
+  const line = lines.filter((text) => text.startsWith('commit')).at(-1)
+  return line === undefined ? undefined : BigInt(line.split(' ')[1] ?? '')
 }
 
 /** Two sides that ran at one instant, if there were any. */

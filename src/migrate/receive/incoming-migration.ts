@@ -13,10 +13,10 @@
  */
 
 import { VfioError } from '../../errors.ts'
-import { type ByteSource, pumpFromSource, settle } from '../../transport/index.ts'
+import { pumpFromSource, settle } from '../../transport/index.ts'
 import { Watchdog, within } from '../handover/deadline.ts'
-import type { OutgoingMessage } from '../handover/frame.ts'
-import type { Frame } from '../handover/frame-reader.ts'
+import type { FrameHeader, OutgoingMessage } from '../handover/frame.ts'
+import type { Frame, FrameReader } from '../handover/frame-reader.ts'
 import { type IncomingHandover, rememberIncoming, rememberOutcome } from '../handover/known-handovers.ts'
 import { MessageType } from '../handover/message-type.ts'
 import {
@@ -140,14 +140,20 @@ export class IncomingMigration implements IncomingHandover {
   readonly touch = (): void => this.#idle?.touch()
 
   /** Takes a DATA frame's payload. @throws {@link VfioError} what is wrong with it */
-  async data(frame: Frame, payload: ByteSource): Promise<void> {
+  async data(frame: Frame, reader: FrameReader): Promise<void> {
     if (this.#intake.has(frame)) return
     // END can overtake data of another connection, but not what it tells of.
     const most = this.#end?.streams[frame.index]?.bytes ?? Number.POSITIVE_INFINITY
     if (this.#phase !== 'transfer' || frame.position + frame.payloadBytes > most)
       throw new VfioError('EPROTO', 'Cannot receive: data came that was not announced, migrate again')
     const { signal } = this.#stopped
-    await this.#intake.take(frame, signal, (stream) => pumpFromSource(payload, stream, { signal }))
+    const follows = (next: FrameHeader): boolean => {
+      this.#progress(false)
+      return next.id === this.id && this.#intake.follows(frame, next)
+    }
+    await this.#intake.take(frame, signal, (stream) =>
+      pumpFromSource(reader.payload(follows), stream, { signal }),
+    )
     this.#progress(false)
   }
 

@@ -8,6 +8,8 @@ import { receive } from '../../../../src/migrate/receive/receive.ts'
 import { readable } from '../../../../src/migrate/live/pump-streams.ts'
 import { type ByteDuplex, memoryPair } from '../../../../src/transport/index.ts'
 
+const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+
 const opened: VfioDevice[] = []
 afterEach(async () => {
   vi.restoreAllMocks()
@@ -48,8 +50,7 @@ describe('pre-copy', () => {
     const [source, destination] = [await open(createMtty()), await open(createMtty())]
     const real = globalThis.setTimeout
     // Turns of the event loop come; time does not pass.
-    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((run: () => void, ms = 0) =>
-      real(run, ms > 0 ? 2 ** 30 : 0)) as typeof setTimeout)
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation((run, ms = 0) => real(run, ms > 0 ? 2 ** 30 : 0))
     const [here, there] = memoryPair()
     // An answer takes longer than a look at the device.
     const slow: ByteDuplex = {
@@ -71,12 +72,11 @@ describe('pre-copy', () => {
 
 describe('readable', () => {
   it('settles with the news, long before its time', async () => {
-    let tell = (): void => {}
-    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    let tell: (() => void) | undefined
     const before = timers()
     const news = new Promise<void>((resolve) => (tell = resolve))
     const waiting = readable([], 2 ** 30, new AbortController().signal, news)
-    tell()
+    tell?.()
     await waiting
     expect(timers()).toBe(before)
   })
