@@ -142,7 +142,9 @@ export class IncomingMigration implements IncomingHandover {
   /** Takes a DATA frame's payload. @throws {@link VfioError} what is wrong with it */
   async data(frame: Frame, reader: FrameReader): Promise<void> {
     if (this.#intake.has(frame)) return
-    if (this.#phase !== 'transfer' || this.#end !== undefined)
+    // END can overtake data of another connection, but not what it tells of.
+    const most = this.#end?.streams[frame.index]?.bytes ?? Number.POSITIVE_INFINITY
+    if (this.#phase !== 'transfer' || frame.position + frame.payloadBytes > most)
       throw new VfioError('EPROTO', 'Cannot receive: data came that was not announced, migrate again')
     const { signal } = this.#stopped
     const follows = (next: FrameHeader): boolean => {
