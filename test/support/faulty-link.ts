@@ -274,4 +274,4 @@ export const BACK_TO_SOURCE = [
 ] as const
 
 /** All types but UNKNOWN are in one of the two. */
-export const MESSAGE_NAMES: readonly string[] = Object.keys(MessageType)
+const MESSAGE_NAMES: readonly string[] = Object.keys(MessageType)
