@@ -12,7 +12,7 @@ import { BandwidthMeter } from '../bandwidth-meter.ts'
 import { ConvergencePolicy } from '../convergence-policy.ts'
 import { within } from '../handover/deadline.ts'
 import { forgetOutgoing, rememberOutgoing } from '../handover/known-handovers.ts'
-import { MessageType } from '../handover/message-type.ts'
+import { DECISIONS, MessageType } from '../handover/message-type.ts'
 import {
   decodeFailure,
   decodeTook,
@@ -45,14 +45,6 @@ const PINGS = 5
 const CANCEL_MS = 1000
 /** What loading and starting a device is taken to cost before it was seen. */
 const ASSUMED_MS = 1
-
-/** Answers to COMMIT. */
-const DECISIONS: readonly MessageType[] = [
-  MessageType.RUNNING,
-  MessageType.FAILED,
-  MessageType.DISCARDED,
-  MessageType.UNKNOWN,
-]
 
 /** A migration that goes out. */
 export class OutgoingMigration {
