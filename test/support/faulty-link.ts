@@ -6,7 +6,7 @@
  */
 
 import { FRAME_HEADER_BYTES } from '../../src/migrate/handover/frame.ts'
-import { MessageType, messageName } from '../../src/migrate/handover/message-type.ts'
+import { messageName } from '../../src/migrate/handover/message-type.ts'
 import { type ByteDuplex, memoryPair } from '../../src/transport/index.ts'
 
 /** A frame on its way. */
@@ -272,6 +272,3 @@ export const BACK_TO_SOURCE = [
   'DISCARDED',
   'PONG',
 ] as const
-
-/** All types but UNKNOWN are in one of the two. */
-const MESSAGE_NAMES: readonly string[] = Object.keys(MessageType)
