@@ -46,7 +46,7 @@ export function parseTransportUrl(url: string): TransportUrl {
     case 'ws':
     case 'wss': {
       const [, address = '', path = ''] = /^(?:\/\/)?([^/]*)(.*)$/s.exec(rest) ?? []
-      if (!/^(?:\/[\w.~!$&'()*+,;=:@%/-]*)?$/.test(path)) {
+      if (!/^(?:\/[\w.~!$&'()*+,;=:@%/?-]*)?$/.test(path)) {
         throw new VfioError('EINVAL', `Cannot use "${url}": "${path}" is no path, write ${FORMS}`)
       }
       return { scheme, ...hostAndPort(url, address), path: path === '' ? '/' : path }

@@ -48,15 +48,10 @@ export class DataIntake {
     return stream !== undefined && position + payloadBytes <= stream.position
   }
 
-  /** Whether a frame right behind another one goes on with the same stream; several connections take turns. */
+  /** Whether a frame right behind another one goes on with the same stream. */
   follows(frame: FrameHeader, next: FrameHeader): boolean {
     const stream = this.#streams[frame.index]
-    return (
-      this.#connections === 1 &&
-      stream !== undefined &&
-      next.index === frame.index &&
-      next.position === stream.position
-    )
+    return stream !== undefined && next.index === frame.index && next.position === stream.position
   }
 
   /**

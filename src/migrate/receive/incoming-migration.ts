@@ -154,8 +154,10 @@ export class IncomingMigration implements IncomingHandover {
       this.#progress(false)
       return next.id === this.id && this.#intake.follows(frame, next)
     }
+    // Of several connections each must let go after its frame, so that the others get their turn.
+    const readsOn = this.#hello.connections === 1 ? follows : undefined
     await this.#intake.take(frame, signal, (stream) =>
-      pumpFromSource(reader.payload(follows), stream, { signal }),
+      pumpFromSource(reader.payload(readsOn), stream, { signal }),
     )
     this.#progress(false)
   }
