@@ -29,28 +29,32 @@ describe('README examples', () => {
     expect(await run(1)).toBe('')
   })
 
+  it('migrates a working device over TCP', async () => {
+    expect(await run(2)).toBe('the destination runs\n')
+  })
+
   it('saves to a file and restores with a worker', async () => {
-    expect(await run(2)).toMatch(/^671\d{5} bytes moved\n$/)
+    expect(await run(3)).toMatch(/^671\d{5} bytes moved\n$/)
     expect(statSync(join(folder, 'bulk.stopcopy')).size).toBeGreaterThan(2 ** 26)
   })
 
   it('defines a UART in under 60 lines whose FIFO survives the move', async () => {
-    expect((examples[3] as string).split('\n').length).toBeLessThan(60)
-    expect(await run(3)).toBe('h\ne\nl\nl\no\n')
+    expect((examples[4] as string).split('\n').length).toBeLessThan(60)
+    expect(await run(4)).toBe('h\ne\nl\nl\no\n')
   })
 
   it('runs the conformance suite on a device', async () => {
-    const lines = (await run(4)).trimEnd().split('\n')
+    const lines = (await run(5)).trimEnd().split('\n')
     expect(lines.length).toBeGreaterThan(50)
     expect(lines.filter((line) => !line.startsWith('ok '))).toEqual([])
   })
 
-  it('has no sixth example that nothing runs', () => {
-    expect(examples).toHaveLength(5)
+  it('has no seventh example that nothing runs', () => {
+    expect(examples).toHaveLength(6)
   })
 
   it('compiles as strict TypeScript in a project without the DOM', async () => {
-    const files = [0, 1].map((index) => join(folder, `example-${index}.ts`))
+    const files = [0, 1, 2].map((index) => join(folder, `example-${index}.ts`))
     for (const [index, file] of files.entries()) writeFileSync(file, examples[index] as string)
     const options =
       '--noEmit --strict --exactOptionalPropertyTypes --module nodenext --target es2022 --lib es2023'

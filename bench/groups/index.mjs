@@ -17,5 +17,8 @@ export const groups = {
   both: { seconds: 40, load: () => import('./both.mjs') },
   'small-devices': { seconds: 60, load: () => import('./small-devices.mjs') },
   scaling: { seconds: 40, load: () => import('./scaling.mjs') },
+  'live-transports': { seconds: 90, load: () => import('../live/transports.mjs') },
+  'live-downtime': { seconds: 180, load: () => import('../live/downtime.mjs') },
+  'live-cost': { seconds: 60, load: () => import('../live/cost.mjs') },
   'wasm-size': { seconds: 1, load: () => import('./wasm-size.mjs') },
 }

@@ -8,7 +8,7 @@ import { timeLoop, timeOnce } from './measure.mjs'
 
 /**
  * A case has either `loop`, a synchronous function timed in a loop, or `once`, an asynchronous one timed by
- * the run, with `before` and `after` that no clock sees; or `measure`, which is called once after the rounds
+ * the run (or by itself: then it resolves to seconds), with `before` and `after` that no clock sees; or `measure`, which is called once after the rounds
  * and brings figures of its own, such as bytes.
  *
  * @typedef {object} Case
@@ -18,15 +18,15 @@ import { timeLoop, timeOnce } from './measure.mjs'
  * @property {string} [against] the case whose rate is 1
  * @property {string} [skipped] why it cannot run
  * @property {() => unknown} [loop]
- * @property {() => Promise<void>} [once]
+ * @property {() => Promise<void | number>} [once]
  * @property {() => unknown} [before]
  * @property {() => unknown} [after]
- * @property {(step: (share: number) => void) => Promise<{ values: number[], table?: { header: string[], rows: string[][] } }>} [measure]
+ * @property {(step: (share: number) => void) => Promise<{ values: number[], runs?: object[], table?: { header: string[], rows: string[][] } }>} [measure]
  */
 
 /**
  * @typedef {Pick<Case, 'name' | 'bytes' | 'operations' | 'against' | 'skipped'> & { seconds?: number[],
- *   values?: number[], table?: { header: string[], rows: string[][] } }} Result
+ *   values?: number[], runs?: object[], table?: { header: string[], rows: string[][] } }} Result
  */
 
 /** Whether a name was asked for: no list is all, else one of them is how it begins. */

@@ -32,7 +32,7 @@ export function atLeast(asked, mine, other, name = `${mine} / ${other}`) {
 export class Figures {
   #cases
 
-  /** @param {readonly { name: string, seconds?: number[], bytes?: number, operations?: number }[]} cases */
+  /** @param {readonly import('./rounds.mjs').Result[]} cases */
   constructor(cases) {
     this.#cases = cases
   }
@@ -58,6 +58,11 @@ export class Figures {
   /** What a case without rounds measured; undefined when it did not run. */
   values(name) {
     return this.#cases.find((each) => each.name === name)?.values
+  }
+
+  /** What a case kept of each of its runs; undefined when it did not run. */
+  runs(name) {
+    return this.#cases.find((each) => each.name === name)?.runs
   }
 
   #find(name) {

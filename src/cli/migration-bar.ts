@@ -57,7 +57,7 @@ export class SourceBar {
   /** An arrow, to be passed on. */
   readonly update = (progress: MigrateProgress): void => {
     const { bytes, remainingBytes } = progress
-    this.#bar.show(bytes, bytes + (remainingBytes ?? bytes), sourceTexts(progress))
+    this.#bar.show(bytes, bytes + (remainingBytes ?? Math.max(1, bytes)), sourceTexts(progress))
   }
 
   stop(): void {

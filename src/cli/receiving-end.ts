@@ -78,8 +78,12 @@ export class ReceivingEnd {
       if (arrival !== undefined) return arrival
       signal.throwIfAborted()
       await new Promise<void>((resolve) => {
-        this.#arrived = resolve
-        signal.addEventListener('abort', () => resolve(), { once: true })
+        const settle = (): void => {
+          signal.removeEventListener('abort', settle)
+          resolve()
+        }
+        this.#arrived = settle
+        signal.addEventListener('abort', settle)
       })
     }
   }

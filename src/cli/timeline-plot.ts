@@ -176,7 +176,7 @@ function ratesPanel({ rates, phasesMs }: MigrationTimeline, x: Scale): string[] 
       return rate === undefined || each.ms > until ? [] : [[x(each.ms), y(rate)]]
     })
   return [
-    ...roundSteps(most / 1e6, 3).flatMap((rate) => row(y(rate * 1e6), formatCount(rate))),
+    ...roundSteps(most / 1e6, 4).flatMap((rate) => row(y(rate * 1e6), formatCount(rate))),
     polyline(series('dirtyBytesPerSecond'), 'dirtied'),
     polyline(series('bytesPerSecond'), 'rate'),
     text(LEFT, RATES.top - 12, 'sent, MB/s', 'lefttext'),
@@ -192,7 +192,7 @@ function timeAxis(endMs: number, x: Scale): string[] {
       text(
         x(ms),
         RATES.bottom + 20,
-        endMs < 10_000 ? `${formatCount(ms)} ms` : `${ms / 1000} s`,
+        endMs < 2000 ? `${formatCount(ms)} ms` : `${ms / 1000} s`,
         'dim small',
         'middle',
       ),

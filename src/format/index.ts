@@ -4,7 +4,7 @@
  * @module
  */
 
-export { xxh3OfBytes } from '../engine/index.ts'
+export { crc32cOfBytes } from '../engine/index.ts'
 export { CHECKSUM_BYTES, sameChecksum } from './checksum.ts'
 export {
   type Configuration,

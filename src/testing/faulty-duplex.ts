@@ -128,7 +128,10 @@ export class FaultyDuplex implements ByteDuplex {
 
   async #cut(direction: 'write' | 'read'): Promise<void> {
     const { cut = 'both' } = this.faults
-    const reason = new VfioError('EPIPE', `Cannot ${direction}: the connection was cut here, a fault injected`)
+    const reason = new VfioError(
+      'EPIPE',
+      `Cannot ${direction}: the connection was cut here, a fault injected`,
+    )
     if (cut === 'silent') {
       if (direction === 'write') return
       if (!this.#isOver) await new Promise<void>((resolve) => this.#waiting.add(resolve))

@@ -15,6 +15,10 @@ describe('timeOnce', () => {
     expect(seconds).toBeGreaterThanOrEqual(0.0199)
   })
 
+  it('believes a function that had a clock of its own', async () => {
+    expect(await timeOnce('other clock', async () => 0.25)).toBe(0.25)
+  })
+
   it('rejects as the function does', async () => {
     const failing = timeOnce('fail', () => Promise.reject(new Error('no session')))
     await expect(failing).rejects.toThrow('no session')

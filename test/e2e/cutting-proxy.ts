@@ -10,7 +10,7 @@ export interface Cut {
   /** Whether the destination gets it. */
   readonly delivered: boolean
   /** 'cut': the source's connection breaks; 'silent': it stays, and nothing comes. */
-  readonly then: 'cut' | 'silent'
+  readonly link: 'cut' | 'silent'
   /** Whether later connections reach the destination. */
   readonly heals: boolean
 }
@@ -45,7 +45,7 @@ export async function startProxy(path: string, target: string, cut: Cut): Promis
       destination.write(cut.delivered ? chunk : chunk.subarray(0, at))
       destination.removeAllListeners('data')
       destination.resume()
-      if (cut.then === 'cut') source.destroy()
+      if (cut.link === 'cut') source.destroy()
     })
     destination.on('data', (chunk) => source.write(chunk))
   })

@@ -54,8 +54,8 @@ export function jsonLines(text: string): ({ type: string } & Record<string, unkn
 /** The last line of a type. */
 export function lineOf(text: string, type: string): Record<string, unknown> {
   const found = jsonLines(text)
-    .reverse()
-    .find((line) => line.type === type)
+    .filter((line) => line.type === type)
+    .at(-1)
   if (found === undefined) throw new Error(`no line of type ${type} in ${text}`)
   return found
 }

@@ -30,7 +30,7 @@ describe('a hand-over that is cut', { timeout: 90_000 }, () => {
     ['after COMMIT arrived', true],
     ['before COMMIT arrived', false],
   ])('%s is settled by asking again: the destination runs the device', async (_when, delivered) => {
-    const { url, ticket, receiver } = await scene({ delivered, then: 'cut', heals: true })
+    const { url, ticket, receiver } = await scene({ delivered, link: 'cut', heals: true })
     const sent = await send(url, DEVICE, '--ticket', ticket)
     expect(sent).toMatchObject({ code: 0, stderr: '' })
     expect(sent.stdout).toContain('the destination runs it')
@@ -39,7 +39,7 @@ describe('a hand-over that is cut', { timeout: 90_000 }, () => {
   })
 
   it('for good leaves a ticket, on stdout and on disk, which resolve settles', async () => {
-    const { url, ticket, receiver } = await scene({ delivered: true, then: 'cut', heals: false })
+    const { url, ticket, receiver } = await scene({ delivered: true, link: 'cut', heals: false })
     const sent = await send(url, DEVICE, '--ticket', ticket, '--resolve-for', '300ms')
     expect(sent).toMatchObject({ code: 1, stderr: expect.stringMatching(UNDECIDED) })
     expect(JSON.parse(readFileSync(ticket, 'utf8'))).toEqual(JSON.parse(sent.stdout))
@@ -51,7 +51,7 @@ describe('a hand-over that is cut', { timeout: 90_000 }, () => {
   })
 
   it('and is discarded by a destination that heard nothing belongs to nobody once the source is gone', async () => {
-    const cut = { delivered: false, then: 'cut', heals: false } as const
+    const cut = { delivered: false, link: 'cut', heals: false } as const
     const { url, ticket, receiver } = await scene(cut, '--ready-timeout', '1s')
     expect((await send(url, DEVICE, '--ticket', ticket, '--resolve-for', '300ms')).code).toBe(1)
     await receiver.says(/did not commit/)
@@ -60,7 +60,7 @@ describe('a hand-over that is cut', { timeout: 90_000 }, () => {
   })
 
   it('keeps its ticket whatever Ctrl-C comes while the answer to COMMIT is missing', async () => {
-    const { url } = await scene({ delivered: true, then: 'silent', heals: false })
+    const { url } = await scene({ delivered: true, link: 'silent', heals: false })
     const sender = startSend(url, DEVICE, '--json')
     await sender.says(/"type":"phase","phase":"commit"/)
     sender.child.kill('SIGINT')

@@ -20,6 +20,7 @@ const SETS: Readonly<Record<string, { devices: ('bulk' | 'mtty')[]; faulty: numb
   mtty: { devices: ['mtty'], faulty: 0 },
   'first of two bulk': { devices: ['bulk', 'bulk'], faulty: 0 },
   'second of two bulk': { devices: ['bulk', 'bulk'], faulty: 1 },
+  'second of three bulk': { devices: ['bulk', 'bulk', 'bulk'], faulty: 1 },
 }
 
 const WAYS: Readonly<Record<string, Partial<Faults>>> = {
@@ -49,7 +50,7 @@ function cases(): Case[] {
       }
       for (const failAt of ARCS)
         for (const [way, faults] of Object.entries(WAYS))
-          add(`${failAt}`, `${failAt} fails ${way}`, { failAt, ...faults })
+          add(failAt, `${failAt} fails ${way}`, { failAt, ...faults })
       for (const at of OFFSETS) {
         if (side === 'source') add('reading', `a read fails at ${at}`, { failRead: at })
         else add('writing', `a write fails at ${at}`, { failWrite: at })
@@ -63,7 +64,9 @@ function cases(): Case[] {
 const UNWOUND: Readonly<Record<string, Partial<Case>>> = {
   'the destination fails to load': { destinationFaults: [{ failAt: 'RESUMING->STOP' }] },
   'the destination fails to start': { destinationFaults: [{ failAt: 'STOP->RUNNING_P2P' }] },
-  'cut in pre-copy': { fate: ({ name, direction }) => (name === 'DATA' && direction === 'to' ? 'cut-before' : 'pass') },
+  'cut in pre-copy': {
+    fate: ({ name, direction }) => (name === 'DATA' && direction === 'to' ? 'cut-before' : 'pass'),
+  },
   'cut at END': { fate: ({ name }) => (name === 'END' ? 'cut-before' : 'pass') },
 }
 const UNWINDING: readonly ArcName[] = [
@@ -105,7 +108,7 @@ function unwoundCases(): Case[] {
             devices: ['bulk', 'bulk'],
             kind: 'destination, two fail to start',
             name: `${first} ${way}, ${second} always${isSwapped ? ', the other way round' : ''}`,
-            destinationFaults: isSwapped ? list.reverse() : list,
+            destinationFaults: isSwapped ? [{ failAt: second }, { failAt: first, ...faults }] : list,
           })
         }
   return all

@@ -19,13 +19,14 @@ import { encodeEnd, encodeHello, type Hello } from '../../src/migrate/handover/p
 import { migrate } from '../../src/migrate/live/migrate.ts'
 import { MigrationError } from '../../src/migrate/live/migration-error.ts'
 import { Receiver } from '../../src/migrate/receive/receiver.ts'
-import { connect, type Connection, listen, type Listener } from '../../src/node/index.ts'
+import { connect, type Connection, listen, type Listener, type TlsOptions } from '../../src/node/index.ts'
 import { DeviceState } from '../../src/uapi/state.ts'
+import { TestAuthority } from '../support/certificates.ts'
 import { DeviceRecorder } from '../support/device-recorder.ts'
 import { activeResources, expectResources } from '../support/fault-matrix.ts'
 
 const MEMORY_BYTES = 64 * 1024
-const QUICK = { helloTimeoutMs: 300, idleTimeoutMs: 400, lingerMs: 50 }
+const QUICK = { helloTimeoutMs: 300, idleTimeoutMs: 1500, lingerMs: 50 }
 
 let folder: string
 let before: string[]
@@ -73,7 +74,10 @@ afterEach(async () => {
 })
 
 /** A migration that must be refused: the source never leaves RUNNING. The refusal in one line. */
-async function refused(driver: Parameters<typeof VfioDevice.open>[0], identity: Partial<DeviceIdentity> = {}): Promise<string> {
+async function refused(
+  driver: Parameters<typeof VfioDevice.open>[0],
+  identity: Partial<DeviceIdentity> = {},
+): Promise<string> {
   const recorder = new DeviceRecorder()
   const device = await VfioDevice.open(recorder.wrap('source', driver))
   const posing: MigrationDevice = new Proxy(device, {
@@ -150,7 +154,9 @@ describe('a source that does not fit is refused before it stops', () => {
 
   it('by the version of its state', async () => {
     const bulk = createBulk({ memoryBytes: MEMORY_BYTES })
-    expect(await refused(bulk, { version: 99 })).toMatch(/has state version 99 and the one here loads 1 to \d/)
+    expect(await refused(bulk, { version: 99 })).toMatch(
+      /has state version 99 and the one here loads 1 to \d/,
+    )
   })
 
   it('by its fingerprint', async () => {
@@ -176,7 +182,9 @@ describe('a source that does not fit is refused before it stops', () => {
     const answer = await peer.hello({ versions: [2, 9] })
     expect(answer?.type).toBe(MessageType.REFUSED)
     await peer.rest()
-    expect(lines).toEqual([expect.stringMatching(/^EOPNOTSUPP .*speaks versions 2 to 9 .* and this side 1 to 1/)])
+    expect(lines).toEqual([
+      expect.stringMatching(/^EOPNOTSUPP .*speaks versions 2 to 9 .* and this side 1 to 1/),
+    ])
   })
 
   it('by the number of its devices, its memory, and a HELLO without any', async () => {
@@ -196,17 +204,23 @@ describe('a source that does not fit is refused before it stops', () => {
   })
 })
 
-describe('a peer that does not speak the protocol is cut', () => {
-  async function raw(bytes: Uint8Array | string): Promise<void> {
-    const socket = connectSocket(join(folder, 'socket'))
-    await once(socket, 'connect')
-    socket.on('error', () => {})
-    socket.write(bytes)
-    socket.resume()
-    await once(socket, 'close')
-    await Promise.all(served)
-  }
+/** Settles when nothing of the socket is left, however that came: a peer that is cut may see an error first. */
+async function closed(socket: Socket): Promise<void> {
+  if (!socket.closed) await new Promise<void>((resolve) => socket.once('close', () => resolve()))
+}
 
+/** Sends bytes over a socket of its own, and waits until the receiver ends it. */
+async function raw(bytes: Uint8Array | string): Promise<void> {
+  const socket = connectSocket(join(folder, 'socket'))
+  await once(socket, 'connect')
+  socket.on('error', () => {})
+  socket.write(bytes)
+  socket.resume()
+  await closed(socket)
+  await Promise.all(served)
+}
+
+describe('a peer that does not speak the protocol is cut', () => {
   it('after garbage', async () => {
     await raw(Uint8Array.from({ length: 4096 }, (_, at) => (at * 37 + 11) & 255))
     expect(lines).toEqual([expect.stringMatching(/^EPROTO .*does not speak the migration protocol/)])
@@ -219,11 +233,11 @@ describe('a peer that does not speak the protocol is cut', () => {
 
   it('after a header that claims far too much', async () => {
     const [header] = encodeMessage(newMigrationId(), { type: MessageType.HELLO }) as [Uint8Array]
-    const { xxh3OfBytes } = await import('../../src/format/index.ts')
+    const { crc32cOfBytes } = await import('../../src/format/index.ts')
     for (const payloadBytes of [256 * 1024 + 1, 0xffff_ffff]) {
       const view = new DataView(header.buffer)
       view.setUint32(28, payloadBytes, true)
-      view.setBigUint64(56, xxh3OfBytes(header.subarray(0, 56)), true)
+      view.setUint32(60, crc32cOfBytes(header.subarray(0, 60)), true)
       await raw(header)
       expect(lines.pop()).toMatch(new RegExp(`^EMSGSIZE .*HELLO announces ${payloadBytes} bytes`))
     }
@@ -249,7 +263,7 @@ describe('a peer that does not speak the protocol is cut', () => {
     let at = 0
     const drip = setInterval(() => socket.write(header.subarray(at, ++at)), 100)
     socket.resume()
-    await once(socket, 'close')
+    await closed(socket)
     clearInterval(drip)
     await Promise.all(served)
     expect(lines).toEqual([expect.stringMatching(/^ETIMEDOUT .*did not say what it wants in time/)])
@@ -283,9 +297,59 @@ describe('a peer that does not speak the protocol is cut', () => {
     expect((await migrate(source, await connect(listener.url))).owner).toBe('destination')
     await source.close()
     await destination.setState(DeviceState.STOP)
-    await Promise.all(sockets.map((socket) => socket.destroyed || once(socket, 'close')))
+    for (const socket of sockets) await closed(socket)
     await Promise.all(served)
     expect(lines.filter((line) => line.startsWith('ETIMEDOUT'))).toHaveLength(100)
+  })
+})
+
+describe('a peer with a wrong certificate is refused before the source stops', () => {
+  it('whichever end it is at, and the good one is served', async () => {
+    const [ours, others] = ['ours', 'others'].map((name) => new TestAuthority(folder, name)) as [
+      TestAuthority,
+      TestAuthority,
+    ]
+    const failed: string[] = []
+    const safe = await VfioDevice.open(createBulk({ memoryBytes: MEMORY_BYTES }))
+    const receiver = new Receiver(safe, QUICK)
+    const secure = await listen(
+      'tls:127.0.0.1:0',
+      (connection) => {
+        served.push(receiver.accept(connection).catch((error: VfioError) => failed.push(error.message)))
+      },
+      {
+        tls: { ...ours.issue('IP:127.0.0.1'), ca: ours.cert, requestClientCert: true },
+        // One that leaves inside its handshake is held for so long.
+        handshakeTimeoutMs: 1000,
+        onRefused: (error) => failed.push(error.message),
+      },
+    )
+    const attempt = async (tls: TlsOptions): Promise<unknown> => {
+      const recorder = new DeviceRecorder()
+      const device = await VfioDevice.open(recorder.wrap('source', createBulk({ memoryBytes: MEMORY_BYTES })))
+      try {
+        const report = await migrate(device, await connect(secure.url, { tls }))
+        return report.owner
+      } catch (error) {
+        expect(recorder.log, `no arc was ever taken: ${String(error)}`).toEqual([])
+        expect(String(error)).not.toContain('\n')
+        return error
+      } finally {
+        await device.close()
+      }
+    }
+    const client = ours.issue('DNS:source')
+    // The listener is not who it says.
+    expect(VfioError.is(await attempt({ ca: others.cert, ...client }), 'EPERM')).toBe(true)
+    // The source is nobody that the listener knows, or does not say who it is.
+    for (const tls of [{ ca: ours.cert, ...others.issue('DNS:source') }, { ca: ours.cert }]) {
+      expect(VfioError.is(await attempt(tls))).toBe(true)
+    }
+    expect(failed.length).toBeGreaterThanOrEqual(2)
+    expect(await attempt({ ca: ours.cert, ...client })).toBe('destination')
+    await Promise.all(served)
+    await safe.close()
+    await secure.close()
   })
 })
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { VfioDevice } from '../../src/device/vfio-device.ts'
-import { createBulk, verifyBulkWorkload } from '../../src/devices/index.ts'
+import { type BulkWorkload, createBulk, verifyBulkWorkload } from '../../src/devices/index.ts'
 import { VfioError } from '../../src/errors.ts'
 import { migrate } from '../../src/migrate/live/migrate.ts'
 import type { MigratePhase } from '../../src/migrate/live/migrate-report.ts'
@@ -19,7 +19,7 @@ import { watchWrites } from '../support/faulty-link.ts'
 
 const MOMENTS = 50
 const PHASES: readonly MigratePhase[] = ['precopy', 'stop', 'drain', 'load', 'commit', 'done']
-const WORKLOAD = { pagesPerSecond: 5000 }
+const WORKLOAD: BulkWorkload = { pagesPerSecond: 5000 }
 const tally = new Tally('cancel')
 afterAll(() => tally.print())
 
@@ -90,7 +90,9 @@ async function canceledAt(
   await running.setState(DeviceState.STOP)
   const { memory, sequence } = recorder.mayStart ? theirs : bulk
   expect(sequence > 0n).toBe(true)
-  expect(await verifyBulkWorkload(memory, { seed: 3, workload: WORKLOAD, sequence })).toEqual({ matches: true })
+  expect(await verifyBulkWorkload(memory, { seed: 3, sequence })).toEqual({
+    matches: true,
+  })
   expect(recorder.violations).toEqual([])
   await source.close()
   await destination.close()
@@ -110,7 +112,10 @@ describe('a cancellation', () => {
     for (let at = 0; at < MOMENTS; at++) {
       const phase = PHASES[at % (PHASES.length + 2)]
       const delayMs = phase === undefined ? Math.floor(next() * 80) : Math.floor(next() * 3)
-      tally.add(phase ?? 'by time', await canceledAt(path, phase === undefined ? { delayMs } : { phase, delayMs }))
+      tally.add(
+        phase ?? 'by time',
+        await canceledAt(path, phase === undefined ? { delayMs } : { phase, delayMs }),
+      )
     }
     rmSync(folder, { recursive: true })
     await expectResources(resources)

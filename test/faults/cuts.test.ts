@@ -17,7 +17,7 @@ const MIGRATIONS: Readonly<Record<string, Partial<MigrationCase>>> = {
   'one mtty': { devices: ['mtty'] },
   'two bulk': { devices: ['bulk', 'bulk'] },
 }
-const FATES: readonly Fate[] = ['cut-before', 'cut-after', 'cut-way', 'black-hole']
+const FATES = ['cut-before', 'cut-after', 'cut-way', 'black-hole'] as const satisfies readonly Fate[]
 const CUTS = ['both', 'one', 'silent'] as const
 const SETTLEMENTS = ['ask', 'both-tickets', 'timeout'] as const
 
@@ -69,7 +69,9 @@ describe('a connection that is cut', () => {
         const places =
           migration === 'one mtty'
             ? Array.from({ length: bytes }, (_, at) => at)
-            : Array.from({ length: 40 }, (_, n) => (n < 20 ? Math.floor(next() * bytes) : bytes - 1 - 13 * (n - 20)))
+            : Array.from({ length: 40 }, (_, n) =>
+                n < 20 ? Math.floor(next() * bytes) : bytes - 1 - 13 * (n - 20),
+              )
         for (const cutAt of places) {
           const cuts = migration === 'one mtty' ? [CUTS[cutAt % 3] as (typeof CUTS)[number]] : CUTS
           for (const cut of cuts) {

@@ -59,16 +59,21 @@ function cases(): Case[] {
         for (const [mishap, { fate, always }] of Object.entries(MISHAPS)) {
           const hits = (frame: PassingFrame): boolean =>
             frame.direction === direction && frame.name === name && (always === true || frame.nth === 0)
+          const isHarmless =
+            HARMLESS.includes(mishap) &&
+            !(mishap === 'lost once' && SENT_ONCE.includes(name)) &&
+            options.sourceFaults === undefined &&
+            options.destinationFaults === undefined
           const decides = name === 'COMMIT' || name === 'RUNNING' || name === 'FAILED' || name === 'DISCARDED'
           for (const settleBy of decides ? SETTLEMENTS : (['ask'] as const))
             all.push({
               ...options,
+              // A slow machine must not decide where nothing is in the way.
+              ...(isHarmless
+                ? { migrate: { replyTimeoutMs: 8000 }, receive: { idleTimeoutMs: 8000, lingerMs: 2000 } }
+                : {}),
               kind: `${name} ${mishap}`,
-              isHarmless:
-                HARMLESS.includes(mishap) &&
-                !(mishap === 'lost once' && SENT_ONCE.includes(name)) &&
-                options.sourceFaults === undefined &&
-                options.destinationFaults === undefined,
+              isHarmless,
               name: `${migration}: ${name} ${mishap}${decides ? `, settled by ${settleBy}` : ''}`,
               fate: (frame) => (hits(frame) ? fate : 'pass'),
               settleBy,

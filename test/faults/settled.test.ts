@@ -76,6 +76,26 @@ describe('the source', () => {
 })
 
 describe('the destination', () => {
+  it('takes data that END overtook on another connection', async () => {
+    // The last piece of a stream stands still on a further connection, and END on the first does not.
+    let held = 0
+    const { outcome, link } = await runCase({
+      name: 'END overtakes DATA',
+      connections: 3,
+      migrate: { replyTimeoutMs: 5000 },
+      receive: { idleTimeoutMs: 5000 },
+      fate: ({ name, connection }) => {
+        if (name !== 'DATA' || connection === 0) return 'pass'
+        held++
+        return { delayMs: 100 }
+      },
+    })
+    expect(held).toBeGreaterThan(0)
+    const names = link.frames.map(({ name }) => name)
+    expect(names.indexOf('END')).toBeLessThan(names.indexOf('READY'))
+    expect(outcome).toBe('migrated')
+  })
+
   it.each(['prepare', 'transfer', 'load', 'ready', 'start', 'running'] as const)(
     'is free again, or has the devices, when its watcher throws in %s',
     async (phase) => {
@@ -96,7 +116,8 @@ describe('the destination', () => {
     let mayReset = false
     const stubborn: MigrationDevice = new Proxy(destination, {
       get: (target, name) => {
-        if (name === 'reset' && !mayReset) return () => Promise.reject(new VfioError('EIO', 'Cannot reset: not now'))
+        if (name === 'reset' && !mayReset)
+          return () => Promise.reject(new VfioError('EIO', 'Cannot reset: not now'))
         const value: unknown = Reflect.get(target, name, target)
         return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value
       },

@@ -39,13 +39,16 @@ export class Tally {
   print(): void {
     const lines = [...this.#rows].map(([kind, outcomes]) => {
       const total = [...outcomes.values()].reduce((sum, count) => sum + count, 0)
-      const parts = [...outcomes].sort().map(([outcome, count]) => `${outcome} ${count}`)
+      const parts = [...outcomes].map(([outcome, count]) => `${outcome} ${count}`)
       return `| ${kind} | ${total} | ${parts.join(', ')} |`
     })
     console.log(
-      [`${this.#title}: ${this.#total} cases`, '| kind | cases | how they ended |', '| --- | --- | --- |', ...lines].join(
-        '\n',
-      ),
+      [
+        `${this.#title}: ${this.#total} cases`,
+        '| kind | cases | how they ended |',
+        '| --- | --- | --- |',
+        ...lines,
+      ].join('\n'),
     )
   }
 }
@@ -91,9 +94,9 @@ export function sampled<T>(cases: readonly T[], most: number): readonly T[] {
   return Array.from({ length: most }, (_, at) => cases[Math.floor(at * step + (at % 7) * (step / 7))] as T)
 }
 
-/** Timers, sockets and the like of this process, sorted. */
+/** Timers, sockets and the like of this process. */
 export function activeResources(): string[] {
-  return process.getActiveResourcesInfo().sort()
+  return process.getActiveResourcesInfo()
 }
 
 /** Waits, briefly, until there is no more than before: closing takes some turns of the event loop. */
@@ -108,7 +111,8 @@ export async function expectResources(before: readonly string[]): Promise<void> 
       return false
     })
   }
-  while (extra().length > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10))
+  while (extra().length > 0 && performance.now() < end)
+    await new Promise((resolve) => setTimeout(resolve, 10))
   // The runner has a timer of its own now and then.
   expect(extra().filter((name) => name !== 'Timeout' && name !== 'Immediate')).toEqual([])
   expect(extra().filter((name) => name === 'Timeout').length).toBeLessThanOrEqual(1)

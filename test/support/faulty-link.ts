@@ -6,7 +6,7 @@
  */
 
 import { FRAME_HEADER_BYTES } from '../../src/migrate/handover/frame.ts'
-import { MessageType, messageName } from '../../src/migrate/handover/message-type.ts'
+import { messageName } from '../../src/migrate/handover/message-type.ts'
 import { type ByteDuplex, memoryPair } from '../../src/transport/index.ts'
 
 /** A frame on its way. */
@@ -123,7 +123,7 @@ class Relay {
   readonly #left: ByteDuplex
   readonly #right: ByteDuplex
   readonly #timers = new Map<ReturnType<typeof setTimeout>, () => void>()
-  readonly #pumping: Promise<void>
+  readonly #pumping: Promise<unknown>
 
   constructor(
     left: ByteDuplex,
@@ -135,14 +135,16 @@ class Relay {
     this.#right = right
     const pump = async (from: ByteDuplex, to: ByteDuplex, direction: 'to' | 'back'): Promise<void> => {
       try {
-        await this.#pump(from, to, (header, counts) => fateOf({ connection, direction, ...header, ...counts }))
+        await this.#pump(from, to, (header, counts) =>
+          fateOf({ connection, direction, ...header, ...counts }),
+        )
         await to.close()
       } catch (error) {
         await to.abort(error)
         await from.cancel(error)
       }
     }
-    this.#pumping = Promise.all([pump(left, right, 'to'), pump(right, left, 'back')]).then(() => {})
+    this.#pumping = Promise.all([pump(left, right, 'to'), pump(right, left, 'back')])
   }
 
   async end(): Promise<void> {
@@ -270,6 +272,3 @@ export const BACK_TO_SOURCE = [
   'DISCARDED',
   'PONG',
 ] as const
-
-/** All types but UNKNOWN are in one of the two. */
-export const MESSAGE_NAMES: readonly string[] = Object.keys(MessageType)

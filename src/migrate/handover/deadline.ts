@@ -20,14 +20,14 @@ export async function within<T>(work: Promise<T>, timeoutMs: number, failure: ()
   }
 }
 
-/** Calls `onExpire` once when nobody touched it for `timeoutMs`. */
+/** Calls `onExpire` when nobody touched it for `timeoutMs`; again after as long when that returns true. */
 export class Watchdog {
   readonly #timeoutMs: number
-  readonly #onExpire: () => void
+  readonly #onExpire: () => boolean | void
   #touchedMs: number = performance.now()
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(timeoutMs: number, onExpire: () => void) {
+  constructor(timeoutMs: number, onExpire: () => boolean | void) {
     this.#timeoutMs = timeoutMs
     this.#onExpire = onExpire
     if (timeoutMs !== Number.POSITIVE_INFINITY) this.#arm(timeoutMs)
@@ -48,7 +48,7 @@ export class Watchdog {
     this.#timer = setTimeout(() => {
       const leftMs = this.#touchedMs + this.#timeoutMs - performance.now()
       if (leftMs > 0) this.#arm(leftMs)
-      else this.#onExpire()
+      else if (this.#onExpire() === true) this.#arm(this.#timeoutMs)
     }, delayMs)
   }
 }

@@ -21,6 +21,8 @@ export class FrameReader {
   readonly #onBytes: () => void
   readonly #header: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES)
   #payload: PayloadSource | undefined
+  /** Bytes of the next header that came behind a payload. */
+  #headerBytes = 0
 
   /** @param onBytes - called whenever a message or bytes of a DATA payload came: the peer is alive */
   constructor(source: ByteSource, onBytes: () => void = () => {}) {
@@ -38,11 +40,17 @@ export class FrameReader {
   async next(): Promise<Frame | undefined> {
     await this.#payload?.skip()
     this.#payload = undefined
-    if (!(await this.#fill(this.#header, true))) return undefined
+    const came = this.#headerBytes
+    this.#headerBytes = 0
+    if (!(await this.#fill(this.#header.subarray(came), came === 0))) return undefined
     const header = decodeHeader(this.#header)
     if (header.type === MessageType.DATA) {
       this.#onBytes()
-      this.#payload = new PayloadSource(this.#source, header.payloadBytes, this.#onBytes)
+      this.#payload = new PayloadSource(this.#source, header.payloadBytes, {
+        onBytes: this.#onBytes,
+        header: this.#header,
+        onHeader: (byteLength) => (this.#headerBytes = byteLength),
+      })
       return { ...header, payload: EMPTY }
     }
     const payload = new Uint8Array(header.payloadBytes)
@@ -53,9 +61,17 @@ export class FrameReader {
     return { ...header, payload }
   }
 
-  /** The payload of the DATA frame that {@link next} gave, as a source that ends with it. */
-  get payload(): ByteSource {
-    return this.#payload as ByteSource
+  /**
+   * The payload of the DATA frame that {@link next} gave, as a source that ends with it.
+   *
+   * @param follows - whether a frame that comes right behind it belongs to it: then the source goes on with its
+   * payload. Reading on straight into windows, without stopping at each frame, saves a copy of what came with
+   * its header
+   */
+  payload(follows?: (next: FrameHeader) => boolean): ByteSource {
+    const payload = this.#payload as PayloadSource
+    payload.follows = follows
+    return payload
   }
 
   /** No more frames are wanted. */
@@ -63,6 +79,7 @@ export class FrameReader {
     await this.#source.cancel(reason)
   }
 
+  /** Fills `dst`; false when the source ended before its first byte and may. */
   async #fill(dst: Uint8Array, mayEnd: boolean): Promise<boolean> {
     for (let filled = 0; filled < dst.length;) {
       const byteLength = await this.#source.read(dst.subarray(filled))
@@ -78,19 +95,32 @@ export class FrameReader {
 
 const EMPTY = new Uint8Array(0)
 
+/** What a payload has to do with the frames around it. */
+interface PayloadPlace {
+  readonly onBytes: () => void
+  /** Where the next frame's header goes. */
+  readonly header: Uint8Array
+  /** So many bytes of it came, and are not of this payload. */
+  readonly onHeader: (byteLength: number) => void
+}
+
 /** The next `byteLength` bytes of a source, which must have them. */
 class PayloadSource implements ByteSource {
   readonly lease?: (maxBytes: number) => Awaitable<Uint8Array>
   readonly release?: () => void
   readonly readInto?: (windows: ByteWindows, signal?: AbortSignal) => Promise<boolean>
+  follows: ((next: FrameHeader) => boolean) | undefined
   readonly #source: ByteSource
-  readonly #onBytes: () => void
+  readonly #place: PayloadPlace
   #left: number
+  /** Of the next header; a whole one that does not follow ends this payload. */
+  #headerBytes = 0
+  #isOver = false
 
-  constructor(source: ByteSource, byteLength: number, onBytes: () => void) {
+  constructor(source: ByteSource, byteLength: number, place: PayloadPlace) {
     this.#source = source
     this.#left = byteLength
-    this.#onBytes = onBytes
+    this.#place = place
     if (source.readInto !== undefined) this.readInto = (windows, signal) => this.#readInto(windows, signal)
     if (source.lease === undefined) return
     this.lease = (maxBytes) => this.#lease(maxBytes)
@@ -123,22 +153,50 @@ class PayloadSource implements ByteSource {
 
   async #readInto(windows: ByteWindows, signal?: AbortSignal): Promise<boolean> {
     const bounded: ByteWindows = {
-      window: (maxBytes) => (this.#left === 0 ? EMPTY : windows.window(Math.min(maxBytes, this.#left))),
+      window: (maxBytes) => {
+        if (this.#left > 0) return windows.window(Math.min(maxBytes, this.#left))
+        if (this.follows === undefined || this.#isOver) return EMPTY
+        return this.#place.header.subarray(this.#headerBytes)
+      },
       commit: (byteLength) => {
+        if (this.#left === 0) return this.#cameOfHeader(byteLength)
         if (byteLength > 0) this.#came(byteLength)
         windows.commit(byteLength)
       },
     }
-    const ended = this.#left > 0 && (await this.#source.readInto?.(bounded, signal))
-    if (this.#left === 0) return true
-    if (ended) throw cutShort()
-    return false
+    const mayRead = this.#left > 0 || (this.follows !== undefined && !this.#isOver)
+    const ended = mayRead && (await this.#source.readInto?.(bounded, signal))
+    if (this.#left > 0) {
+      if (ended) throw cutShort()
+      return false
+    }
+    if (ended && this.#headerBytes > 0) throw cutShort()
+    this.#isOver = true
+    return true
+  }
+
+  #cameOfHeader(byteLength: number): void {
+    this.#headerBytes += byteLength
+    if (this.#headerBytes < this.#place.header.length) {
+      this.#place.onHeader(this.#headerBytes)
+      return
+    }
+    const header = decodeHeader(this.#place.header)
+    if (header.type === MessageType.DATA && this.follows?.(header) === true) {
+      this.#headerBytes = 0
+      this.#place.onHeader(0)
+      this.#left = header.payloadBytes
+      this.#place.onBytes()
+      return
+    }
+    this.#place.onHeader(this.#headerBytes)
+    this.#isOver = true
   }
 
   #came(byteLength: number): number {
     if (byteLength === 0) throw cutShort()
     this.#left -= byteLength
-    this.#onBytes()
+    this.#place.onBytes()
     return byteLength
   }
 }

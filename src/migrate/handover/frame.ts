@@ -9,10 +9,10 @@
  * 24  u32    stream index (DATA, INITIAL_SENT, INITIAL_LOADED), connection (ATTACH), else 0
  * 28  u32    payload bytes
  * 32  u64    position in the stream (DATA, INITIAL_SENT), echo (PING, PONG), else 0
- * 40  u64    XXH3-64 of the payload; 0 for DATA, whose stream carries its own checksums
- * 48  u32    epoch (INITIAL_SENT, INITIAL_LOADED), else 0
- * 52  u32    reserved, 0
- * 56  u64    XXH3-64 of bytes 0 to 55
+ * 40  u32    CRC-32C of the payload; 0 for DATA, whose stream carries its own checksums
+ * 44  u32    epoch (INITIAL_SENT, INITIAL_LOADED), else 0
+ * 48  u32[3] reserved, 0
+ * 60  u32    CRC-32C of bytes 0 to 59
  * ```
  * All little endian.
  *
@@ -20,7 +20,7 @@
  */
 
 import { VfioError } from '../../errors.ts'
-import { xxh3OfBytes } from '../../format/index.ts'
+import { crc32cOfBytes } from '../../format/index.ts'
 import { isMessageType, MessageType, messageName } from './message-type.ts'
 
 /** Bytes of a frame's header. */
@@ -34,7 +34,7 @@ export const ID_BYTES = 16
 
 const MAGIC = 0x4c4d_4353
 const FRAMING_VERSION = 1
-const CHECKSUM_AT = 56
+const CHECKSUM_AT = 60
 
 /** What a frame's header says. */
 export interface FrameHeader {
@@ -46,7 +46,7 @@ export interface FrameHeader {
   readonly position: number
   readonly epoch: number
   /** Of the payload; not used for DATA. */
-  readonly checksum: bigint
+  readonly checksum: number
 }
 
 /** A message to send; what is left out is 0 or empty. */
@@ -61,7 +61,7 @@ export interface OutgoingMessage {
 /** The header and the payload of a message. */
 export function encodeMessage(id: string, message: OutgoingMessage): Uint8Array[] {
   const { payload } = message
-  const checksum = xxh3OfBytes(payload ?? new Uint8Array(0))
+  const checksum = payload === undefined ? 0 : crc32cOfBytes(payload)
   const header = encodeHeader(id, message, payload?.length ?? 0, checksum)
   return payload === undefined ? [header] : [header, payload]
 }
@@ -73,7 +73,7 @@ export function encodeDataHeader(
   position: number,
   payloadBytes: number,
 ): Uint8Array {
-  return encodeHeader(id, { type: MessageType.DATA, index, position }, payloadBytes, 0n)
+  return encodeHeader(id, { type: MessageType.DATA, index, position }, payloadBytes, 0)
 }
 
 /**
@@ -89,7 +89,7 @@ export function decodeHeader(src: Uint8Array): FrameHeader {
       'EPROTO',
       'Cannot read the migration link: the peer does not speak the migration protocol, connect to a stopcopy receiver',
     )
-  if (view.getBigUint64(CHECKSUM_AT, true) !== xxh3OfBytes(src.subarray(0, CHECKSUM_AT)))
+  if (view.getUint32(CHECKSUM_AT, true) !== crc32cOfBytes(src.subarray(0, CHECKSUM_AT)))
     throw new VfioError(
       'EBADMSG',
       'Cannot read the migration link: a frame header has a wrong checksum, migrate again',
@@ -103,7 +103,8 @@ export function decodeHeader(src: Uint8Array): FrameHeader {
   const type = view.getUint16(6, true)
   const payloadBytes = view.getUint32(28, true)
   const position = view.getBigUint64(32, true)
-  if (!isMessageType(type) || view.getUint32(52, true) !== 0 || position > BigInt(Number.MAX_SAFE_INTEGER))
+  const isReserved = [48, 52, 56].some((at) => view.getUint32(at, true) !== 0)
+  if (!isMessageType(type) || isReserved || position > BigInt(Number.MAX_SAFE_INTEGER))
     throw new VfioError(
       'EPROTO',
       `Cannot read the migration link: a frame of type ${type} is malformed, migrate again`,
@@ -120,14 +121,14 @@ export function decodeHeader(src: Uint8Array): FrameHeader {
     index: view.getUint32(24, true),
     payloadBytes,
     position: Number(position),
-    epoch: view.getUint32(48, true),
-    checksum: view.getBigUint64(40, true),
+    epoch: view.getUint32(44, true),
+    checksum: view.getUint32(40, true),
   }
 }
 
 /** @throws {@link VfioError} EBADMSG when the payload is not what the header's checksum says */
 export function checkPayload(header: FrameHeader, payload: Uint8Array): void {
-  if (xxh3OfBytes(payload) === header.checksum) return
+  if (crc32cOfBytes(payload) === header.checksum) return
   throw new VfioError(
     'EBADMSG',
     `Cannot read the migration link: ${messageName(header.type)} has a wrong checksum, migrate again`,
@@ -141,21 +142,28 @@ export function newMigrationId(): string {
 
 /** Bytes as hexadecimal digits. */
 export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  let text = ''
+  for (const byte of bytes) text += HEX_BYTES[byte]
+  return text
 }
+
+/** Every frame has an id to read: digits come from a table. */
+const HEX_BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, '0'),
+)
 
 /** The bytes of hexadecimal digits, two for each; the text must be well-formed. */
 export function fromHex(text: string): Uint8Array {
-  return Uint8Array.from({ length: text.length / 2 }, (_, at) =>
-    Number.parseInt(text.slice(at * 2, at * 2 + 2), 16),
-  )
+  const bytes = new Uint8Array(text.length / 2)
+  for (let at = 0; at < bytes.length; at++) bytes[at] = Number.parseInt(text.slice(at * 2, at * 2 + 2), 16)
+  return bytes
 }
 
 function encodeHeader(
   id: string,
   { type, index = 0, position = 0, epoch = 0 }: OutgoingMessage,
   payloadBytes: number,
-  checksum: bigint,
+  checksum: number,
 ): Uint8Array {
   const header = new Uint8Array(FRAME_HEADER_BYTES)
   const view = new DataView(header.buffer)
@@ -166,8 +174,8 @@ function encodeHeader(
   view.setUint32(24, index, true)
   view.setUint32(28, payloadBytes, true)
   view.setBigUint64(32, BigInt(position), true)
-  view.setBigUint64(40, checksum, true)
-  view.setUint32(48, epoch, true)
-  view.setBigUint64(CHECKSUM_AT, xxh3OfBytes(header.subarray(0, CHECKSUM_AT)), true)
+  view.setUint32(40, checksum, true)
+  view.setUint32(44, epoch, true)
+  view.setUint32(CHECKSUM_AT, crc32cOfBytes(header.subarray(0, CHECKSUM_AT)), true)
   return header
 }

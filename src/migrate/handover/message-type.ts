@@ -45,6 +45,14 @@ export const MessageType = {
 /** One of {@link MessageType}. */
 export type MessageType = (typeof MessageType)[keyof typeof MessageType]
 
+/** Answers to COMMIT. */
+export const DECISIONS: readonly MessageType[] = [
+  MessageType.RUNNING,
+  MessageType.FAILED,
+  MessageType.DISCARDED,
+  MessageType.UNKNOWN,
+]
+
 /** The name of a type, such as 'COMMIT'. */
 export function messageName(type: number): string {
   return Object.entries(MessageType).find(([, value]) => value === type)?.[0] ?? `type ${type}`

@@ -6,9 +6,9 @@
 
 import { VfioError } from '../../errors.ts'
 import type { BandwidthMeter } from '../bandwidth-meter.ts'
-import { within } from '../handover/deadline.ts'
+import { Watchdog } from '../handover/deadline.ts'
 import type { FrameWriter } from '../handover/frame-writer.ts'
-import { abortable, pause } from './abortable.ts'
+import { pause } from './abortable.ts'
 import type { OutgoingStream } from './outgoing-stream.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { SourceLink } from './source-link.ts'
@@ -30,12 +30,30 @@ export class Outbox {
   readonly #options: OutboxOptions
   readonly #free: FrameWriter[]
   readonly #writing = new Set<Promise<void>>()
+  readonly #watchdog: Watchdog
+  readonly #onAbort: () => void
+  /** Who waits for a write to settle; one listener and one timer for all writes, since they are many. */
+  #waiter: { resolve(): void; reject(reason: unknown): void } | undefined
   #settledMs = 0
   bytes = 0
 
   constructor(options: OutboxOptions) {
     this.#options = options
     this.#free = [...options.link.writers]
+    const { link, signal, writeTimeoutMs } = options
+    this.#watchdog = new Watchdog(writeTimeoutMs, () => {
+      if (!this.busy) return true
+      link.lose(silent(writeTimeoutMs))
+      return false
+    })
+    this.#onAbort = () => this.#waiter?.reject(signal.reason)
+    signal.addEventListener('abort', this.#onAbort)
+  }
+
+  /** No more writes are started. */
+  dispose(): void {
+    this.#watchdog.stop()
+    this.#options.signal.removeEventListener('abort', this.#onAbort)
   }
 
   /** Whether a write is under way. */
@@ -67,12 +85,22 @@ export class Outbox {
     const writer = this.#free.shift() as FrameWriter
     const writing = this.#write(writer, stream, chunks, byteLength, sinceMs)
     this.#writing.add(writing)
-    void writing.then(() => this.#writing.delete(writing))
+    void this.#forget(writing)
+  }
+
+  async #forget(writing: Promise<void>): Promise<void> {
+    await writing
+    this.#writing.delete(writing)
+    this.#waiter?.resolve()
   }
 
   /** Settles when one of the writes under way has. */
-  async oneSettled(): Promise<void> {
-    await abortable(Promise.race(this.#writing), this.#options.signal)
+  oneSettled(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { signal } = this.#options
+      this.#waiter = { resolve, reject }
+      if (signal.aborted) reject(signal.reason as Error)
+    })
   }
 
   /** Settles when no write is under way. */
@@ -93,13 +121,14 @@ export class Outbox {
     byteLength: number,
     sinceMs: number,
   ): Promise<void> {
-    const { link, meter, writeTimeoutMs, onWritten } = this.#options
+    const { link, meter, onWritten } = this.#options
     const release = stream.writing(chunks.length)
     const place = { index: stream.index, position: stream.position, byteLength }
     stream.position += byteLength
-    const sending = writer.data(link.id, place, chunks)
+    this.#watchdog.touch()
     try {
-      await within(sending, writeTimeoutMs, () => silent(writeTimeoutMs))
+      await writer.data(link.id, place, chunks)
+      this.#watchdog.touch()
       const nowMs = performance.now()
       // Since the one before when there was always something to send; idle time is not the link's.
       meter.record(byteLength, nowMs - Math.max(this.#settledMs, sinceMs))
@@ -109,8 +138,6 @@ export class Outbox {
       onWritten(byteLength)
     } catch (error) {
       link.lose(error)
-      // The link is given up by whoever waits for this; until then the sink may still read the leases.
-      await sending.catch(() => {})
     } finally {
       release()
     }

@@ -12,7 +12,7 @@ import { BandwidthMeter } from '../bandwidth-meter.ts'
 import { ConvergencePolicy } from '../convergence-policy.ts'
 import { within } from '../handover/deadline.ts'
 import { forgetOutgoing, rememberOutgoing } from '../handover/known-handovers.ts'
-import { MessageType } from '../handover/message-type.ts'
+import { DECISIONS, MessageType } from '../handover/message-type.ts'
 import {
   decodeFailure,
   decodeTook,
@@ -45,14 +45,6 @@ const PINGS = 5
 const CANCEL_MS = 1000
 /** What loading, and starting, a device is taken to cost before it was seen: code runs for the first time. */
 const ASSUMED_MS = 2
-
-/** Answers to COMMIT. */
-const DECISIONS: readonly MessageType[] = [
-  MessageType.RUNNING,
-  MessageType.FAILED,
-  MessageType.DISCARDED,
-  MessageType.UNKNOWN,
-]
 
 /** A migration that goes out. */
 export class OutgoingMigration {
@@ -112,6 +104,7 @@ export class OutgoingMigration {
       await this.#giveBack(first, signal)
       throw first
     } finally {
+      this.#outbox.dispose()
       signal?.removeEventListener('abort', cancel)
       lost.removeEventListener('abort', lose)
     }

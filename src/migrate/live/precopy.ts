@@ -14,10 +14,17 @@ import type { OutgoingStream } from './outgoing-stream.ts'
 import { readable, type StreamPump } from './pump-streams.ts'
 import type { SourceLink } from './source-link.ts'
 
-/** Time between two looks at the counters inside a pass. */
+/** Time between two looks inside a pass. */
 const LOOK_MS = 20
 /** Shortest pass that counts: thirty of a millisecond each are no sign that it does not converge. */
 const LEAST_PASS_MS = 20
+/**
+ * Inside a pass, asking the devices for their counters may take one part in so many of the time: a device may
+ * have to look through all of its memory to answer.
+ */
+const ASKING_SHARE = 20
+/** But they are asked at least so often. */
+const ASK_MS = 500
 /** Longest wait while there is nothing to send. */
 const IDLE_MS = 20
 /** A source that has nothing to say shows that it is alive. */
@@ -58,11 +65,17 @@ export class Precopy {
   #passBytes = 0
   #passRemaining = 0
   #lookMs = 0
-  /** At the last look, for the dirty rate. */
-  #lookBytes = 0
-  #lookRemaining = 0
+  /** When the devices were last asked for their counters, and how long that took. */
+  #askedMs = 0
+  #askingMs = 0
+  /** At that time, for the dirty rate. */
+  #askedBytes = 0
+  #askedRemaining = 0
   #dirtyBytesPerSecond = 0
   #pingMs: number = performance.now()
+  /** Settles when the destination acknowledges initial bytes, after the look under way began. */
+  #acknowledged: Promise<void> = Promise.resolve()
+  #acknowledge: () => void = () => {}
 
   constructor(context: PrecopyContext) {
     this.#context = context
@@ -77,8 +90,9 @@ export class Precopy {
     const { outbox, pump } = this.#context
     await this.#refresh()
     this.#passRemaining = this.#remaining
-    this.#lookRemaining = this.#passRemaining
+    this.#askedRemaining = this.#passRemaining
     this.#lookMs = performance.now()
+    this.#askedMs = this.#lookMs
     for (;;) {
       const step = await pump.step()
       const isIdle = step !== 'sent'
@@ -107,6 +121,10 @@ export class Precopy {
     return performance.now() - this.#lookMs >= LOOK_MS
   }
 
+  get #mayAsk(): boolean {
+    return performance.now() - this.#askedMs >= Math.min(ASKING_SHARE * this.#askingMs, ASK_MS)
+  }
+
   /** The first pass is over when all of it was read, a later one when as much as was unread at its start. */
   get #isPassOver(): boolean {
     const { streams, outbox } = this.#context
@@ -117,8 +135,15 @@ export class Precopy {
 
   async #look(isIdle: boolean): Promise<Switchover | undefined> {
     const { policy, meter, outbox, fixedMs, settleLink, throttle, onLook } = this.#context
-    await this.#refresh()
-    this.#measureDirtying()
+    this.#lookMs = performance.now()
+    this.#acknowledged = new Promise((resolve) => {
+      this.#acknowledge = resolve
+    })
+    const asks = isIdle || this.#isPassOver || this.#mayAsk
+    if (asks) {
+      await this.#refresh()
+      this.#measureDirtying()
+    }
     const initialLoaded = this.#initialLoaded
     // While only the acknowledgement is missing, quick passes over little are no sign of anything.
     const isShort = this.#iteration > 1 && performance.now() - this.#passMs < LEAST_PASS_MS
@@ -135,6 +160,8 @@ export class Precopy {
       initialLoaded,
     }
     onLook(situation, this.#dirtyBytesPerSecond)
+    // What was written since the last answer is not in these figures: they are for those who watch.
+    if (!asks) return undefined
     if (iterationEnded) this.#endPass(situation)
     const decision = policy.decide(situation)
     if (decision.action === 'throttle') await throttle(decision.percent)
@@ -162,23 +189,25 @@ export class Precopy {
   }
 
   async #refresh(): Promise<void> {
+    const startMs = performance.now()
     for (const stream of this.#context.streams) if (stream.session !== undefined) await stream.refresh()
+    this.#askingMs = performance.now() - startMs
   }
 
   #measureDirtying(): void {
     const nowMs = performance.now()
-    const elapsedMs = nowMs - this.#lookMs
+    const elapsedMs = nowMs - this.#askedMs
     const { bytes } = this.#context.outbox
     const remaining = this.#remaining
-    const dirtied = remaining - this.#lookRemaining + (bytes - this.#lookBytes)
+    const dirtied = remaining - this.#askedRemaining + (bytes - this.#askedBytes)
     if (elapsedMs > 0 && Number.isFinite(dirtied)) {
       const rate = (Math.max(0, dirtied) * 1000) / elapsedMs
       const weight = Math.min(1, elapsedMs / 200)
       this.#dirtyBytesPerSecond += (rate - this.#dirtyBytesPerSecond) * weight
     }
-    this.#lookMs = nowMs
-    this.#lookBytes = bytes
-    this.#lookRemaining = remaining
+    this.#askedMs = nowMs
+    this.#askedBytes = bytes
+    this.#askedRemaining = remaining
   }
 
   #endPass({ remainingBytes, iteration }: Situation): void {
@@ -221,6 +250,7 @@ export class Precopy {
         (frame) => frame.index === index && frame.epoch === epoch,
       )
       stream.loadedEpoch = Math.max(stream.loadedEpoch, epoch)
+      this.#acknowledge()
     } catch (error) {
       link.lose(error)
     }
@@ -235,7 +265,8 @@ export class Precopy {
 
   async #awaitMore(): Promise<void> {
     const { streams, signal } = this.#context
-    await readable(streams, IDLE_MS, signal)
+    // The acknowledgement may be all that the switchover waits for.
+    await readable(streams, IDLE_MS, signal, this.#acknowledged)
   }
 }
 

@@ -10,7 +10,7 @@ import type { Outbox } from './outbox.ts'
 import type { OutgoingStream } from './outgoing-stream.ts'
 
 /** Leases are gathered for one write until they have so many bytes. */
-const WRITE_BYTES: number = 1024 * 1024
+const WRITE_BYTES: number = 512 * 1024
 /** Room for headers above it: a payload cut in two by the end of a write is verified in two passes. */
 const WRITE_ROOM = 4096
 /** Most leases of one write: what one `writev` takes on Linux (IOV_MAX), less the frame's header. */
@@ -119,18 +119,20 @@ const BUSY_MS = 5
 /** `poll(2)` bit. */
 const POLLIN = 0x1
 
-/** Settles when one of the sessions has something, or after `timeoutMs`. */
+/** Settles when one of the sessions has something, after `timeoutMs`, or with `news`. */
 export async function readable(
   streams: readonly OutgoingStream[],
   timeoutMs: number,
   signal: AbortSignal,
+  news?: Promise<void>,
 ): Promise<void> {
   const done = new AbortController()
   const timer = setTimeout(() => done.abort(), timeoutMs)
-  const waiting = streams.flatMap(({ session, ended }) =>
+  const waiting: Promise<unknown>[] = streams.flatMap(({ session, ended }) =>
     session === undefined || ended ? [] : [session.ready(POLLIN, { signal: done.signal }).catch(() => {})],
   )
   const expired = new Promise<void>((resolve) => done.signal.addEventListener('abort', () => resolve()))
+  if (news !== undefined) waiting.push(news)
   try {
     await abortable(Promise.race([...waiting, expired]), signal)
   } finally {

@@ -131,7 +131,8 @@ export class SourceDevices {
     const reset = new Map<SourceDevice, Recovery>()
     if (this.running && this.#p2p) {
       const states = await Promise.all(this.#all.map(({ device }) => stateOf(device)))
-      const isStopped = states.some((state) => state === undefined || STOPPED.includes(state))
+      // One in ERROR is no reason to stop the others: where they run, it is reset below.
+      const isStopped = states.some((state) => state === STOP || state === STOP_COPY)
       if (isStopped) await this.#try(STOP)
       const inP2p = states.some((state) => state === RUNNING_P2P || state === PRE_COPY_P2P)
       if (isStopped || inP2p) {
@@ -169,8 +170,6 @@ export class SourceDevices {
     await Promise.all(this.#all.map(({ device }) => settle(async () => void (await device.setState(target)))))
   }
 }
-
-const STOPPED: readonly DeviceState[] = [STOP, STOP_COPY, DeviceState.ERROR]
 
 function sourceDevice(
   device: MigrationDevice,

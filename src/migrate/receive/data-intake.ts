@@ -6,7 +6,7 @@
  */
 
 import { VfioError } from '../../errors.ts'
-import type { OutgoingMessage } from '../handover/frame.ts'
+import type { FrameHeader, OutgoingMessage } from '../handover/frame.ts'
 import type { Frame } from '../handover/frame-reader.ts'
 import { MessageType } from '../handover/message-type.ts'
 import type { IncomingStream } from './incoming-stream.ts'
@@ -46,6 +46,17 @@ export class DataIntake {
   has({ index, position, payloadBytes }: Frame): boolean {
     const stream = this.#streams[index]
     return stream !== undefined && position + payloadBytes <= stream.position
+  }
+
+  /** Whether a frame right behind another one goes on with the same stream; several connections take turns. */
+  follows(frame: FrameHeader, next: FrameHeader): boolean {
+    const stream = this.#streams[frame.index]
+    return (
+      this.#connections === 1 &&
+      stream !== undefined &&
+      next.index === frame.index &&
+      next.position === stream.position
+    )
   }
 
   /**

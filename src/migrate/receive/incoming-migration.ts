@@ -13,10 +13,10 @@
  */
 
 import { VfioError } from '../../errors.ts'
-import { type ByteSource, pumpFromSource, settle } from '../../transport/index.ts'
+import { pumpFromSource, settle } from '../../transport/index.ts'
 import { Watchdog, within } from '../handover/deadline.ts'
-import type { OutgoingMessage } from '../handover/frame.ts'
-import type { Frame } from '../handover/frame-reader.ts'
+import type { FrameHeader, OutgoingMessage } from '../handover/frame.ts'
+import type { Frame, FrameReader } from '../handover/frame-reader.ts'
 import { type IncomingHandover, rememberIncoming, rememberOutcome } from '../handover/known-handovers.ts'
 import { MessageType } from '../handover/message-type.ts'
 import {
@@ -28,11 +28,11 @@ import {
   type End,
   type Hello,
 } from '../handover/payloads.ts'
-import type { HandoverTicket } from '../handover/ticket.ts'
 import { asFailure } from '../recovery.ts'
 import { commonVersion } from './compatibility.ts'
 import type { DestinationDevices } from './destination-devices.ts'
 import { DataIntake } from './data-intake.ts'
+import { KeptTicket } from './kept-ticket.ts'
 import { ReceiveMeter } from './receive-meter.ts'
 import type { IncomingOptions } from './receive-options.ts'
 import type { ReceivePhase, ReceiveReport } from './receive-report.ts'
@@ -51,6 +51,7 @@ export class IncomingMigration implements IncomingHandover {
   readonly #send: (message: OutgoingMessage) => Promise<void>
   readonly #intake: DataIntake
   readonly #meter: ReceiveMeter
+  readonly #ticket: KeptTicket
   readonly #stopped: AbortController = new AbortController()
   readonly #settled: Promise<ReceiveReport>
   /** Settles when nothing of this migration will happen any more: whether the devices are here. */
@@ -86,6 +87,8 @@ export class IncomingMigration implements IncomingHandover {
     this.#send = send
     this.#intake = new DataIntake(hello.connections, (message) => this.#tell(message))
     this.#meter = new ReceiveMeter(id, this.#intake, options.onProgress)
+    const types = (): string[] => devices.devices.map(({ identity }) => identity.type)
+    this.#ticket = new KeptTicket(id, types, options.onTicket)
     this.decided = new Promise((resolve) => {
       this.#decide = resolve
     })
@@ -140,12 +143,20 @@ export class IncomingMigration implements IncomingHandover {
   readonly touch = (): void => this.#idle?.touch()
 
   /** Takes a DATA frame's payload. @throws {@link VfioError} what is wrong with it */
-  async data(frame: Frame, payload: ByteSource): Promise<void> {
+  async data(frame: Frame, reader: FrameReader): Promise<void> {
     if (this.#intake.has(frame)) return
-    if (this.#phase !== 'transfer' || this.#end !== undefined)
+    // END can overtake data of another connection, but not what it tells of.
+    const most = this.#end?.streams[frame.index]?.bytes ?? Number.POSITIVE_INFINITY
+    if (this.#phase !== 'transfer' || frame.position + frame.payloadBytes > most)
       throw new VfioError('EPROTO', 'Cannot receive: data came that was not announced, migrate again')
     const { signal } = this.#stopped
-    await this.#intake.take(frame, signal, (stream) => pumpFromSource(payload, stream, { signal }))
+    const follows = (next: FrameHeader): boolean => {
+      this.#progress(false)
+      return next.id === this.id && this.#intake.follows(frame, next)
+    }
+    await this.#intake.take(frame, signal, (stream) =>
+      pumpFromSource(reader.payload(follows), stream, { signal }),
+    )
     this.#progress(false)
   }
 
@@ -206,17 +217,6 @@ export class IncomingMigration implements IncomingHandover {
     this.#reject(error)
   }
 
-  get #ticket(): HandoverTicket {
-    const committed = this.#phase === 'start' || this.#phase === 'stuck'
-    return {
-      version: 1,
-      id: this.id,
-      role: 'destination',
-      phase: committed ? 'committed' : 'ready',
-      devices: this.#devices.devices.map(({ identity }) => identity.type),
-    }
-  }
-
   async #onEnd(message: Frame): Promise<OutgoingMessage | undefined> {
     if (this.isOver) return this.#outcome()
     if (this.#phase === 'prepare') throw new VfioError('EPROTO', 'Cannot receive: END came before WELCOME')
@@ -239,7 +239,7 @@ export class IncomingMigration implements IncomingHandover {
       await this.#devices.load(end.streams)
       this.#meter.lap('loadMs')
       if (this.#failure !== undefined) return undefined
-      await this.#options.onTicket?.(this.#ticket)
+      await this.#ticket.keep('ready')
       if (this.#failure !== undefined) return undefined
     } catch (error) {
       // Not awaited: it waits for this load.
@@ -282,7 +282,7 @@ export class IncomingMigration implements IncomingHandover {
     this.#phase = 'start'
     this.#progress(true)
     try {
-      await this.#options.onTicket?.(this.#ticket)
+      await this.#ticket.keep('committed')
       if (this.#hello.finalState === 'RUNNING') await this.#devices.start()
     } catch (error) {
       const failure = asFailure(error, 'start the devices')
@@ -290,7 +290,7 @@ export class IncomingMigration implements IncomingHandover {
         // It may have worked: nobody but a later COMMIT, or the caller, can decide now.
         this.#failure = failure
         this.#phase = 'stuck'
-        this.#resolve(this.#meter.report('undecided', this.#ticket))
+        this.#resolve(this.#meter.report('undecided', this.#ticket.of('committed')))
         return undefined
       }
       this.#conclude('failed', failure)
@@ -309,7 +309,7 @@ export class IncomingMigration implements IncomingHandover {
   /** The source waits for RUNNING, and not for this. */
   async #arrived(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 0))
-    await this.#forgetTicket()
+    await this.#ticket.forget()
     // The devices run, whatever those who watch think of it.
     await settle(() => this.#progress(true))
     this.#resolve(this.#meter.report('destination'))
@@ -350,15 +350,7 @@ export class IncomingMigration implements IncomingHandover {
     // Whoever asks is answered by this migration then, which tries again.
     if (this.#readySaid && !this.#isReset) return
     rememberOutcome(this.id, this.#phase === 'failed' ? MessageType.FAILED : MessageType.DISCARDED)
-    await this.#forgetTicket()
-  }
-
-  async #forgetTicket(): Promise<void> {
-    try {
-      await this.#options.onTicket?.(undefined)
-    } catch {
-      // The hand-over is decided: a ticket that stays behind only says so again.
-    }
+    await this.#ticket.forget()
   }
 
   /** What this migration came to, for whoever asks: not before all devices are reset, once READY was said. */

@@ -292,7 +292,7 @@ async function answer(
 async function takeData(migration: IncomingMigration, frame: Frame, reader: FrameReader): Promise<void> {
   if (migration.isOver) return
   try {
-    await migration.data(frame, reader.payload)
+    await migration.data(frame, reader)
   } catch (error) {
     await lost(migration, error)
   }

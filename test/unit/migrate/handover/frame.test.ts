@@ -12,15 +12,15 @@ import {
   toHex,
 } from '../../../../src/migrate/handover/frame.ts'
 import { MessageType, messageName } from '../../../../src/migrate/handover/message-type.ts'
-import { xxh3OfBytes } from '../../../../src/format/index.ts'
+import { crc32cOfBytes } from '../../../../src/format/index.ts'
 import { outcome } from '../../../support/vfio-error.ts'
 
 const ID = '000102030405060708090a0b0c0d0e0f'
 
-/** XXH3-64 of bytes, little endian, in hexadecimal digits. */
+/** CRC-32C of bytes, little endian, in hexadecimal digits. */
 function checksum(bytes: Uint8Array): string {
-  const out = new Uint8Array(8)
-  new DataView(out.buffer).setBigUint64(0, xxh3OfBytes(bytes), true)
+  const out = new Uint8Array(4)
+  new DataView(out.buffer).setUint32(0, crc32cOfBytes(bytes), true)
   return toHex(out)
 }
 
@@ -29,7 +29,7 @@ function patched(change: (view: DataView) => void): Uint8Array {
   const header = encodeDataHeader(ID, 1, 2, 3)
   const view = new DataView(header.buffer)
   change(view)
-  view.setBigUint64(56, xxh3OfBytes(header.subarray(0, 56)), true)
+  view.setUint32(60, crc32cOfBytes(header.subarray(0, 60)), true)
   return header
 }
 
@@ -44,10 +44,10 @@ describe('frames', () => {
     })
     expect(payload).toEqual(Uint8Array.of(1, 2, 3))
     const text = toHex(header!)
-    expect(text.slice(0, 112)).toBe(
-      `53434d4c01000600${ID}02000000030000000605040302010000${checksum(payload!)}0700000000000000`,
+    expect(text.slice(0, 120)).toBe(
+      `53434d4c01000600${ID}02000000030000000605040302010000${checksum(payload!)}07000000${'0'.repeat(24)}`,
     )
-    expect(text.slice(112)).toBe(checksum(header!.subarray(0, 56)))
+    expect(text.slice(120)).toBe(checksum(header!.subarray(0, 60)))
     expect(header!.length).toBe(FRAME_HEADER_BYTES)
   })
 
