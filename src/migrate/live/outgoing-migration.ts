@@ -43,8 +43,8 @@ const ACTION = 'migrate'
 const PINGS = 5
 /** Longest wait of a cancellation for the destination, and for what is being written. */
 const CANCEL_MS = 1000
-/** What loading and starting a device is taken to cost before it was seen. */
-const ASSUMED_MS = 1
+/** What loading, and starting, a device is taken to cost before it was seen: code runs for the first time. */
+const ASSUMED_MS = 2
 
 /** A migration that goes out. */
 export class OutgoingMigration {
