@@ -124,7 +124,8 @@ export class CheckedSource implements SaveEnd {
     for (const region of regions) region.clearDirty()
     this.#cursor = new PageCursor(engine, regions, this.#block + CURSOR_AT)
     // What goes on record is looked at before: a copy that is taken back would be there already.
-    this.#cursor.mayTrust = running && !this.#compressing && regions.every(({ record }) => record === undefined)
+    this.#cursor.mayTrust =
+      running && !this.#compressing && regions.every(({ record }) => record === undefined)
     this.#sections = new PageSections(engine, this.#writer, this.#cursor, {
       regions,
       scratch: this.#block,
