@@ -89,6 +89,8 @@ export class CheckedSource implements SaveEnd {
   #wake: () => void = () => {}
   #ahead: SectionsAhead | undefined
   #awaitsAhead = false
+  /** The last look at what pages would take, and the marks of all regions then. */
+  #planned: PlannedPages | undefined
 
   /** ENOMEM when the engine has no room for the frames and the state snapshot. */
   constructor(options: CheckedSourceOptions) {
@@ -121,6 +123,9 @@ export class CheckedSource implements SaveEnd {
     this.#freeFrames = [...this.#frames]
     for (const region of regions) region.clearDirty()
     this.#cursor = new PageCursor(engine, regions, this.#block + CURSOR_AT)
+    // What goes on record is looked at before: a copy that is taken back would be there already.
+    this.#cursor.mayTrust =
+      running && !this.#compressing && regions.every(({ record }) => record === undefined)
     this.#sections = new PageSections(engine, this.#writer, this.#cursor, {
       regions,
       scratch: this.#block,
@@ -162,8 +167,8 @@ export class CheckedSource implements SaveEnd {
   get remainingBytes(): number {
     const queued = this.#spans.byteLength + this.#headerBytes + (this.#ahead?.byteLength ?? 0)
     if (this.#stage === 'done') return queued
-    const { regions, stateBytes } = this.#options
-    const planned = plannedPageBytes(this.#cursor, regions, this.#block + DRY_CURSOR_AT)
+    const { stateBytes } = this.#options
+    const planned = this.#plannedPageBytes()
     return queued + planned.initial + planned.dirty + closingBytes(stateBytes - this.#stateSent)
   }
 
@@ -175,7 +180,10 @@ export class CheckedSource implements SaveEnd {
   async attachWorker(worker: SessionWorker): Promise<void> {
     const { engine, checksum } = this.#options
     const usable = (): boolean => !this.#ended && !this.#compressing && this.#ahead === undefined
-    const take = (): SectionPlan | undefined => this.#sections.takeInPlace()
+    const take = (): SectionPlan | undefined => {
+      this.#planned = undefined
+      return this.#sections.takeInPlace()
+    }
     await attachWorker(worker, engine, usable, (jobs) => {
       this.#ahead = new SectionsAhead(engine, jobs, checksum, take)
     })
@@ -198,11 +206,7 @@ export class CheckedSource implements SaveEnd {
   }
 
   precopyInfo(): PrecopyInfo {
-    const { initial, dirty } = plannedPageBytes(
-      this.#cursor,
-      this.#options.regions,
-      this.#block + DRY_CURSOR_AT,
-    )
+    const { initial, dirty } = this.#plannedPageBytes()
     // What is queued is of the first pass until a dirty run was cut.
     const queued = this.#spans.byteLength
     return {
@@ -244,6 +248,18 @@ export class CheckedSource implements SaveEnd {
   get #outOfFrames(): boolean {
     if (this.#freeFrames.length > 0 || this.#frames.length === 0) return false
     return this.#running || (this.#compressing && !this.#cursor.exhausted)
+  }
+
+  /** What the pages would take now. Who asks for one counter asks for the other, so one look serves both. */
+  #plannedPageBytes(): { initial: number; dirty: number } {
+    const { regions } = this.#options
+    const marks = regions.reduce((total, region) => total + region.marks, 0)
+    const isKnown = this.#planned?.marks === marks && regions.every(({ record }) => record === undefined)
+    if (!isKnown) {
+      const bytes = plannedPageBytes(this.#cursor, regions, this.#block + DRY_CURSOR_AT)
+      this.#planned = { marks, bytes }
+    }
+    return (this.#planned as PlannedPages).bytes
   }
 
   get #headerBytes(): number {
@@ -327,6 +343,7 @@ export class CheckedSource implements SaveEnd {
 
   /** Sends what is at the cursor's front: a frame of copied sections, or one section in place. */
   #pages(): void {
+    this.#planned = undefined
     const sections = this.#sections
     if (this.#running || this.#compressing || (sections.scattered && this.#freeFrames.length > 0)) {
       const frame = this.#freeFrames.pop() as number
@@ -356,6 +373,11 @@ export class CheckedSource implements SaveEnd {
   get #memory(): SourceMemory {
     return { engine: this.#engine, writer: this.#writer, block: this.#block }
   }
+}
+
+interface PlannedPages {
+  readonly marks: number
+  readonly bytes: { readonly initial: number; readonly dirty: number }
 }
 
 interface SourceMemory {

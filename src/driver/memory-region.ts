@@ -52,6 +52,8 @@ export class MemoryRegion implements DeviceMemory {
   readonly iova: bigint | undefined
   /** A session hands out or fills this very memory: in STOP_COPY and RESUMING. */
   frozen = false
+  /** How often pages were marked. */
+  marks = 0
   #anyDirty = false
   readonly #engine: Engine
 
@@ -134,6 +136,7 @@ export class MemoryRegion implements DeviceMemory {
   }
 
   #becameDirty(): void {
+    this.marks++
     if (this.#anyDirty) return
     this.#anyDirty = true
     this.onDirty?.()

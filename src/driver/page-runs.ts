@@ -56,7 +56,7 @@ export class PageCursor {
   /** Of a dry run: it leaves the dirty bitmap alone and sweeps once what was found when it began. */
   #dry: DryRun | undefined
   /**
-   * Nothing changes any more, so batches may be queued without a look at their content: a page's first
+   * Who sends a run looks at what it sends, so batches may be queued without a look at their content: a page's first
    * touch costs as much as a twentieth of its checksum, and behind the checksum nothing.
    */
   mayTrust = false

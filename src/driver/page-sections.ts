@@ -90,7 +90,8 @@ export class PageSections {
     const plan = this.#pages()
     const header = this.#writer.section(plan)
     // The checksum has brought the pages into the cache: only now a look at each costs next to nothing.
-    if (!cursor.scanned && this.#hasZeroPage()) {
+    const { pointer, byteLength } = this.#regions[cursor.region] as MemoryRegion
+    if (!cursor.scanned && this.#hasZeroPage(pointer, byteLength, cursor.first, this.#frontPages)) {
       this.#writer.retract(plan)
       cursor.scan()
       return this.next()
@@ -112,10 +113,16 @@ export class PageSections {
     const maxPages = running ? FRAME_PAGES : LONG_RUN_PAGES - 1
     let used = 0
     while (cursor.fill() && cursor.initial === initial) {
-      // What is copied is looked at before: zero pages are not worth a place in a frame.
-      if (!cursor.scanned) cursor.scan()
       const out = frame + used
       const room = frameBytes - used
+      if (!cursor.scanned) {
+        if (running && used > 0 && room < this.#frontBytes) break
+        const copied = running ? this.#copyUnscanned(out, room) : 0
+        used += copied
+        if (copied > 0) continue
+        // What is copied is looked at before: zero pages are not worth a place in a frame.
+        cursor.scan()
+      }
       const runCount = compressed === undefined ? cursor.countUpTo(maxPages) : 0
       if (runCount > 0) {
         const gathered = this.#gather(runCount, out, room, running)
@@ -135,6 +142,24 @@ export class PageSections {
         cursor.take(pages)
       }
     }
+    return used
+  }
+
+  /**
+   * Copies a long run first and looks for zero pages in the copy, which is in the cache: nearly always there are
+   * none. The bytes of its section, or 0 when the runs at the front must be looked at before.
+   */
+  #copyUnscanned(out: number, room: number): number {
+    const cursor = this.#cursor
+    if (cursor.count < LONG_RUN_PAGES || room < this.#frontBytes) return 0
+    const pages = this.#frontPages
+    const plan = this.#pages(pages)
+    const used = this.#writer.sectionTo(out, plan)
+    if (this.#hasZeroPage(out + SECTION_HEADER_BYTES, plan.payloadBytes, 0, pages)) {
+      this.#writer.retract(plan)
+      return 0
+    }
+    cursor.take(pages)
     return used
   }
 
@@ -175,6 +200,11 @@ export class PageSections {
     return Math.min(this.#cursor.count, FRAME_PAGES)
   }
 
+  /** Bytes of a section of those. */
+  get #frontBytes(): number {
+    return SECTION_HEADER_BYTES + this.#frontPages * PAGE_BYTES
+  }
+
   /** How many pages of the run at the front, too long to be gathered, are the frame's next section; 0 is none. */
   #pagesFor(room: number, running: boolean): number {
     if (this.#compressed !== undefined) return this.#compressed.pagesFor(this.#cursor.count, room)
@@ -190,11 +220,9 @@ export class PageSections {
     return { tag: Tag.PAGES, payload: pointer + from, payloadBytes, region, first }
   }
 
-  #hasZeroPage(): boolean {
-    const { region, first } = this.#cursor
-    const { pointer, byteLength } = this.#regions[region] as MemoryRegion
+  /** Whether one of `pages` pages from `first` on, of `byteLength` bytes of memory at `pointer`, is zero. */
+  #hasZeroPage(pointer: number, byteLength: number, first: number, pages: number): boolean {
     const found = this.#scratch + ZERO_SCAN_AT
-    const pages = this.#frontPages
     const runs = this.#engine.kernels.zeroRuns(pointer, byteLength, PAGE_BYTES, first, pages, found, 2)
     // One run, and its count without the flag of zero pages.
     return runs > 1 || this.#view.getUint32(ZERO_SCAN_AT + 4, true) !== pages

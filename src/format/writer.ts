@@ -95,15 +95,14 @@ export class StreamWriter {
    */
   section(plan: SectionPlan, checksum?: number): Uint8Array {
     const at = this.#scratch + SECTION_AT
-    const digest = this.#scratch + DIGEST_AT
-    this.#engine.bytes.copyWithin(this.#scratch + DIGEST_BEFORE_AT, digest, digest + CHECKSUM_BYTES)
+    this.#keepDigest()
     this.#encode(plan)
     if (checksum === undefined) this.#seal(plan, at, 0)
     else this.#sealWith(plan, at, checksum)
     return this.#copy(at, SECTION_HEADER_BYTES)
   }
 
-  /** Takes the last {@link section} back: its header will not be sent. */
+  /** Takes the last {@link section} or {@link sectionTo} back: it will not be sent. */
   retract({ payloadBytes }: SectionPlan): void {
     const before = this.#scratch + DIGEST_BEFORE_AT
     this.#engine.bytes.copyWithin(this.#scratch + DIGEST_AT, before, before + CHECKSUM_BYTES)
@@ -116,6 +115,7 @@ export class StreamWriter {
    * is behind the header already. Returns its bytes.
    */
   sectionTo(out: number, plan: SectionPlan): number {
+    this.#keepDigest()
     this.#encode(plan)
     this.#engine.bytes.copyWithin(out, this.#scratch, this.#scratch + SECTION_HEADER_BYTES)
     const place = out + SECTION_HEADER_BYTES
@@ -170,6 +170,12 @@ export class StreamWriter {
   /** Gives the memory back; the writer is done. */
   dispose(): void {
     this.#engine.free(this.#scratch)
+  }
+
+  /** For {@link retract}. */
+  #keepDigest(): void {
+    const digest = this.#scratch + DIGEST_AT
+    this.#engine.bytes.copyWithin(this.#scratch + DIGEST_BEFORE_AT, digest, digest + CHECKSUM_BYTES)
   }
 
   #encode({ tag, payloadBytes, region = 0, first = 0 }: SectionPlan): void {

@@ -33,6 +33,7 @@ export function createTlsServer(
     const settle = (error?: unknown): void => {
       clearTimeout(timer)
       if (handshakes.get(peer) !== settle) return
+      if (error === undefined) socket.allowHalfOpen = true
       handshakes.delete(peer)
       if (error !== undefined) onRefused?.(socketError(error, `accept ${peer}`))
     }
@@ -62,6 +63,8 @@ export function createTlsServer(
   server.on('secureConnection', (socket) => {
     const peer = peerOf(socket)
     handshakes.get(peer)?.()
+    // Not before: who hangs up in the handshake would keep it open until its time is over.
+    socket.allowHalfOpen = true
     onSocket(socket, peer)
   })
   return server
@@ -69,7 +72,7 @@ export function createTlsServer(
 
 function create(tls: TlsOptions): Server {
   try {
-    return createServer({ ...tls, allowHalfOpen: true, noDelay: true })
+    return createServer({ ...tls, noDelay: true })
   } catch (error) {
     throw new VfioError(
       'EINVAL',

@@ -48,6 +48,51 @@ describe('send and receive', { timeout: 60_000 }, () => {
     expect(await verifyBulkWorkload(readFileSync(copy), expectation)).toEqual({ matches: true })
   })
 
+  it.each(['hot-set', 'sweep', 'burst'] as const)(
+    'move a device that writes by the pattern %s, and it goes on by it',
+    async (pattern) => {
+      const directory = temporaryDirectory()
+      const copy = join(directory, 'copy')
+      const words = ['--memory-out', copy, '--run-for', '200ms', '--json']
+      const receiver = await startReceive(`unix:${join(directory, 'socket')}`, ...words)
+      const rate = ['--dirty-rate', '5000', '--pattern', pattern, '--run-for', '100ms']
+      expect(await send(receiver.url, 'bulk:size=4MiB,seed=9', ...rate)).toMatchObject({
+        code: 0,
+        stderr: '',
+      })
+      const received = await receiver.finished
+      const { sequence } = lineOf(received.stdout, 'memory') as { sequence: string }
+      expect(Number(sequence)).toBeGreaterThan(100)
+      const memory = readFileSync(copy)
+      const expectation = { seed: 9, sequence: BigInt(sequence) }
+      const workload = { pagesPerSecond: 5000, pattern }
+      expect(await verifyBulkWorkload(memory, { ...expectation, workload })).toEqual({ matches: true })
+      // Burst differs in when it writes, not in where.
+      if (pattern === 'burst') return
+      expect(await verifyBulkWorkload(memory, expectation)).toMatchObject({ matches: false })
+    },
+  )
+
+  it('slow a device down that dirties faster than the link takes, with --auto-converge only', async () => {
+    const words = ['--dirty-rate', '20000', '--bandwidth-limit', '40MB/s', '--max-iterations', '12', '--json']
+    const [slowed, full] = await Promise.all(
+      [['--auto-converge'], []].map(async (more) => {
+        const receiver = await startReceive(`unix:${join(temporaryDirectory(), 'socket')}`)
+        const limit = ['--downtime-limit', '50ms', '--on-non-converging', 'abort']
+        const sent = await send(receiver.url, 'bulk:size=6MiB', ...words, ...limit, ...more)
+        if (sent.code !== 0) receiver.child.kill('SIGINT')
+        await receiver.finished
+        return sent
+      }),
+    )
+    expect(slowed).toMatchObject({ code: 0, stderr: '' })
+    const steps = jsonLines(slowed?.stdout ?? '').filter(({ type }) => type === 'throttle')
+    expect(steps.map(({ percent }) => percent)).toEqual(expect.arrayContaining([20, 30]))
+    const { report } = lineOf(slowed?.stdout ?? '', 'report') as { report: Record<string, unknown> }
+    expect(report).toMatchObject({ switchover: 'converged', throttlePercent: Math.max(...percents(steps)) })
+    expect(full).toMatchObject({ code: 1, stderr: expect.stringMatching(/does not converge[^\n]*\n$/) })
+  })
+
   it('move a device over mutual TLS, and refuse who shows no certificate', async () => {
     const directory = temporaryDirectory()
     const authority = new TestAuthority(directory, 'authority')
@@ -150,3 +195,8 @@ describe('resolve', { timeout: 60_000 }, () => {
     })
   })
 })
+
+/** What the device was told to give up, step by step. */
+function percents(steps: readonly Record<string, unknown>[]): number[] {
+  return steps.map(({ percent }) => percent as number).filter((percent) => percent > 0)
+}

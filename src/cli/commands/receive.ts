@@ -41,6 +41,11 @@ interface Options extends TlsFiles {
 /** A source that was cut off after COMMIT may ask again, for so long at least. */
 const CUT_MS = 10_000
 
+/** Whether the connection ended by neither end's will: the source may not know that the device runs here. */
+function wasCut({ aborted, reason }: AbortSignal): boolean {
+  return aborted && !VfioError.is(reason, 'ENOTCONN') && !VfioError.is(reason, 'ECANCELED')
+}
+
 /** Adds the command. */
 export function addReceive(program: Command, terminal: Terminal): void {
   program
@@ -154,8 +159,7 @@ class Receive {
     if (json) this.#json({ type: 'report', peer, device: opened.options, report })
     else this.#terminal.print(destinationLines(report, opened.name, peer, colors))
     if (report.owner === 'undecided') return
-    const wasCut = VfioError.is(closed.reason)
-    await pause(wasCut ? Math.max(runFor, CUT_MS) : runFor, signal)
+    await pause(wasCut(closed) ? Math.max(runFor, CUT_MS) : runFor, signal)
     if (memoryOut === undefined || opened.memory === undefined) return
     await opened.device.setState(DeviceState.STOP)
     await writeMemory(opened, memoryOut, signal)

@@ -102,9 +102,9 @@ export function decodeHeader(src: Uint8Array): FrameHeader {
     )
   const type = view.getUint16(6, true)
   const payloadBytes = view.getUint32(28, true)
-  const position = view.getBigUint64(32, true)
-  const isReserved = [48, 52, 56].some((at) => view.getUint32(at, true) !== 0)
-  if (!isMessageType(type) || isReserved || position > BigInt(Number.MAX_SAFE_INTEGER))
+  const position = view.getUint32(32, true) + view.getUint32(36, true) * 2 ** 32
+  const reserved = view.getUint32(48, true) | view.getUint32(52, true) | view.getUint32(56, true)
+  if (!isMessageType(type) || reserved !== 0 || position > Number.MAX_SAFE_INTEGER)
     throw new VfioError(
       'EPROTO',
       `Cannot read the migration link: a frame of type ${type} is malformed, migrate again`,
@@ -120,7 +120,7 @@ export function decodeHeader(src: Uint8Array): FrameHeader {
     id: toHex(src.subarray(8, 8 + ID_BYTES)),
     index: view.getUint32(24, true),
     payloadBytes,
-    position: Number(position),
+    position,
     epoch: view.getUint32(44, true),
     checksum: view.getUint32(40, true),
   }
@@ -159,6 +159,14 @@ export function fromHex(text: string): Uint8Array {
   return bytes
 }
 
+/** Of the id that was encoded last: the frames of a migration have one. */
+let encoded: { id: string; bytes: Uint8Array } = { id: '', bytes: new Uint8Array(ID_BYTES) }
+
+function idBytes(id: string): Uint8Array {
+  if (encoded.id !== id) encoded = { id, bytes: fromHex(id) }
+  return encoded.bytes
+}
+
 function encodeHeader(
   id: string,
   { type, index = 0, position = 0, epoch = 0 }: OutgoingMessage,
@@ -170,10 +178,11 @@ function encodeHeader(
   view.setUint32(0, MAGIC, true)
   view.setUint16(4, FRAMING_VERSION, true)
   view.setUint16(6, type, true)
-  header.set(fromHex(id), 8)
+  header.set(idBytes(id), 8)
   view.setUint32(24, index, true)
   view.setUint32(28, payloadBytes, true)
-  view.setBigUint64(32, BigInt(position), true)
+  view.setUint32(32, position % 2 ** 32, true)
+  view.setUint32(36, Math.floor(position / 2 ** 32), true)
   view.setUint32(40, checksum, true)
   view.setUint32(44, epoch, true)
   view.setUint32(CHECKSUM_AT, crc32cOfBytes(header.subarray(0, CHECKSUM_AT)), true)

@@ -38,7 +38,8 @@ export class OutgoingStream {
   #wrappedBytes = 0
   /** Writes under way, oldest first: how many leases each has, and whether the sink let go of them. */
   readonly #writes: { count: number; done: boolean }[] = []
-  #releasing: Promise<void> = Promise.resolve()
+  /** Leases that a session without answer yet still has to take back. */
+  #releasing: Promise<void> | undefined
 
   constructor(device: MigrationDevice, index: number) {
     this.device = device
@@ -139,10 +140,28 @@ export class OutgoingStream {
   }
 
   #release(count: number): void {
-    const release = async (): Promise<void> => {
-      for (let left = count; left > 0; left--) await this.#leases?.release()
+    if (this.#releasing === undefined) {
+      // Our own sessions take them back at once: there are too many writes for a promise each.
+      const asked = this.#releaseNow(count)
+      if (asked !== undefined) this.#releasing = settle(() => asked)
+      return
     }
-    this.#releasing = this.#releasing.then(() => settle(release))
+    this.#releasing = this.#releasing.then(() => settle(() => this.#releaseNow(count)))
+  }
+
+  /** Gives back `count` leases; what it returns is for those that take time. */
+  #releaseNow(count: number): Promise<void> | undefined {
+    for (let left = count; left > 0; left--) {
+      let asked: Awaitable<void> | undefined
+      try {
+        asked = this.#leases?.release()
+      } catch {
+        // The session is over; there is nobody left to tell.
+        return undefined
+      }
+      if (asked instanceof Promise) return asked.then(() => this.#releaseNow(left - 1))
+    }
+    return undefined
   }
 }
 

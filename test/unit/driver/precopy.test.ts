@@ -60,6 +60,56 @@ it('a page that is marked after it was sent is sent again, others are not', asyn
   await expectRestored(source, stream)
 })
 
+it('zero pages among others of a long run cost no bytes, wherever they lie, and the memory arrives', async () => {
+  const runs = fc.array(fc.tuple(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 0, max: 3 })), {
+    minLength: 1,
+    maxLength: 5,
+  })
+  await fc.assert(
+    fc.asyncProperty(runs, async (content) => {
+      const pages = content.reduce((total, [full, zero]) => total + full + zero, 0)
+      const source = await open({ m: { byteLength: pages * PAGE } })
+      const { m } = source.driver.memory
+      let at = 0
+      for (const [full, zero] of content) {
+        for (let page = at; page < at + full; page++) m!.bytes[page * PAGE + (page % PAGE)] = 1
+        at += full + zero
+      }
+      const session = (await source.device.setState(PRE_COPY)) as DataSession
+      const planned = session.precopyInfo()
+      const first = drain(session)
+      expect(first.length).toBe(planned.initialBytes)
+      const { sections } = takeApart(first)
+      const sent = sections.filter(({ tag }) => tag === TAG.PAGES)
+      const full = content.reduce((total, [each]) => total + each, 0)
+      expect(sent.reduce((total, { payload }) => total + payload.length, 0)).toBe(full * PAGE)
+      await source.device.setState(STOP_COPY)
+      await expectRestored(source, concat([first, drain(session)]))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+it('both counters follow every mark and every read', async () => {
+  const { driver, device } = await open({ m: { byteLength: 20 * PAGE } })
+  const { m } = driver.memory
+  m!.bytes.fill(1)
+  const session = (await device.setState(PRE_COPY)) as DataSession
+  const closing = (await device.stopCopyLength()) - session.precopyInfo().initialBytes
+  drain(session)
+  for (const page of [3, 9, 9, 17]) {
+    m!.write(page * PAGE, Uint8Array.of(page))
+    const { initialBytes, dirtyBytes } = session.precopyInfo()
+    expect([initialBytes, await device.stopCopyLength()]).toEqual([0, dirtyBytes + closing])
+  }
+  expect(session.precopyInfo().dirtyBytes).toBe(3 * (40 + PAGE))
+  session.read(new Uint8Array(10))
+  expect(session.precopyInfo().dirtyBytes).toBe(3 * (40 + PAGE) - 10)
+  m!.write(9 * PAGE, new Uint8Array(PAGE))
+  expect(session.precopyInfo().dirtyBytes).toBe(3 * (40 + PAGE) - 10 + 48)
+  await device.close()
+})
+
 it('a page that became zero is sent again as zero', async () => {
   const source = await open({ m: { byteLength: 2 * PAGE + 10 } })
   const { m } = source.driver.memory

@@ -2,8 +2,11 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { VfioDevice } from '../../../src/device/vfio-device.ts'
 import { createBulk } from '../../../src/devices/bulk/bulk.ts'
+import { migrate } from '../../../src/migrate/live/migrate.ts'
+import { receive } from '../../../src/migrate/receive/receive.ts'
 import { restore } from '../../../src/migrate/restore.ts'
 import { save } from '../../../src/migrate/save.ts'
+import { DeviceState } from '../../../src/uapi/state.ts'
 import { codeOf, failureOf } from '../../support/pending.ts'
 import { gone, readAll, socketPair } from '../../support/socket-pair.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
@@ -79,7 +82,46 @@ describe.each(URLS)('a device over %s', (url) => {
     await here.cancel()
     await Promise.all([source.device.close(), target.device.close()])
   })
+
+  it.each([2, 5])(
+    'goes live over %i connections, whichever of them is quicker, and arrives as it was',
+    async (count) => {
+      const source = await openBulk()
+      source.memory.write(
+        0,
+        new Uint8Array(BYTES).map((_, i) => (i * 7) ^ (i >>> 9)),
+      )
+      const target = await openBulk()
+      // More than once: which frame is early is up to the kernel.
+      for (let round = 0; round < 3; round++) {
+        const pairs = await Promise.all(
+          Array.from({ length: count }, (_, at) => socketPair(numbered(url, at))),
+        )
+        const [report, received] = await Promise.all([
+          migrate(
+            source.device,
+            pairs.map(({ here }) => here),
+          ),
+          receive(
+            target.device,
+            pairs.map(({ there }) => there),
+          ),
+        ])
+        expect(report).toMatchObject({ owner: 'destination', connections: count, bytes: received.bytes })
+        expect(Buffer.compare(target.content(), source.content())).toBe(0)
+        await Promise.all(pairs.flatMap(({ here, there }) => [here.cancel(), there.cancel()]))
+        await source.device.setState(DeviceState.RUNNING)
+        await target.device.setState(DeviceState.STOP)
+      }
+      await Promise.all([source.device.close(), target.device.close()])
+    },
+  )
 })
+
+/** A socket file of its own for each listener. */
+function numbered(url: string, at: number): string {
+  return url.startsWith('unix:') ? `${url}.${at}` : url
+}
 
 function sinkOf(connection: { close(): Promise<void>; abort(reason?: unknown): Promise<void> }) {
   return { close: () => connection.close(), abort: (reason: unknown) => connection.abort(reason) }

@@ -113,6 +113,18 @@ describe('TLS', () => {
     await listener.close()
   })
 
+  it('lets go at once of a client that hangs up in the handshake', async () => {
+    const hour = 3_600_000
+    const { refusal, listener, url } = await counting({ tls: server, handshakeTimeoutMs: hour })
+    const { port } = parseTransportUrl(url) as { port: number }
+    const leaving = connectNet({ port, host: '127.0.0.1', allowHalfOpen: true }, () => leaving.end())
+    leaving.resume()
+    leaving.on('error', () => {})
+    expect(['EPERM', 'ECONNRESET']).toContain((await refusal()).code)
+    // Waits for its connections, and there are none.
+    await listener.close()
+  })
+
   it('knows its client by the certificate, when it asks for one', async () => {
     const { here, there } = await socketPair(URL_ANY, { tls: { ca, ...client } }, { tls: mutual })
     await here.write([Uint8Array.of(1)])
