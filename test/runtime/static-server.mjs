@@ -21,18 +21,14 @@ const POLICIES = {
 
 /** Serves `root` below `${url}/plain/`, `${url}/isolated/` and `${url}/forbidden/` until it is closed. */
 export async function serveStatic(root) {
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost')
     const [, policy, ...rest] = pathname.split('/')
     const path = normalize(`/${rest.join('/')}`)
-    readFile(join(root, path)).then(
-      (body) => {
-        const type = TYPES[extname(path)] ?? 'application/octet-stream'
-        response.writeHead(200, { 'content-type': type, ...POLICIES[policy] }).end(body)
-      },
-      // Browsers ask for an icon by themselves; no other file may be missing.
-      () => response.writeHead(pathname === '/favicon.ico' ? 204 : 404).end(),
-    )
+    const body = await readFile(join(root, path)).catch(() => undefined)
+    const type = TYPES[extname(path)] ?? 'application/octet-stream'
+    if (body === undefined) response.writeHead(404).end()
+    else response.writeHead(200, { 'content-type': type, ...POLICIES[policy] }).end(body)
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() }
