@@ -114,7 +114,9 @@ async function buildPage(folder) {
 async function visitPage(browser, url, take) {
   const page = await browser.newPage()
   const complaints = []
-  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(`${message.text()} (${message.location().url})`)
+  })
   page.on('pageerror', (error) => complaints.push(String(error)))
   page.on('request', (request) => {
     if (new URL(request.url()).host !== new URL(url).host) complaints.push(`it asked for ${request.url()}`)

@@ -52,7 +52,11 @@ function runInFolder({ name, features, start }) {
     for (const missing of features) {
       const { words, env = {} } = start(missing)
       const line = [...words, 'command-line.mjs', missing].filter((word) => word !== '')
-      results.push({ missing, ...(await outcomeOf(command, line, env, folder)) })
+      results.push({
+        missing,
+        how: missing === '' ? 'as it is' : undefined,
+        ...(await outcomeOf(command, line, env, folder)),
+      })
     }
     results.push(await runExample(name, command, folder))
     return results

@@ -34,21 +34,24 @@ function installedFolder() {
   return folder
 }
 
+/** What a result is about, for people. */
+function subject({ missing, how, example }) {
+  if (example) return "the README's example"
+  return how ?? `without ${FEATURE_NAMES[missing]}`
+}
+
 function report(name, results, seconds) {
-  const failures = results.flatMap(({ failures: lines, missing, how }) =>
-    lines.map((line) => `    ${how ?? (missing ? `without ${FEATURE_NAMES[missing]}` : '')} ${line}`),
+  const failures = results.flatMap((result) =>
+    result.failures.map((line) => `    ${subject(result)}: ${line}`),
   )
   const whole = results.find(({ missing }) => missing === '')
-  const ways = results.filter((result) => result !== whole && !result.example)
-  const extra = ways.map(
-    ({ passed, missing, how }) => `${how ?? `without ${FEATURE_NAMES[missing]}`} ${passed}`,
-  )
+  const others = results.filter((result) => result !== whole)
   const line = [
     name.padEnd(9),
-    (whole?.version ?? '').padEnd(14),
-    `${whole?.passed ?? 0} cases passed`,
+    (whole.version ?? '').padEnd(14),
+    `${whole.passed} cases passed`,
     `${seconds.toFixed(1)} s`.padStart(7),
-    ` (${extra.join(', ')}; the README's example)`,
+    ` (${others.map((result) => [subject(result), result.passed].join(' ').trim()).join(', ')})`,
   ].join(' ')
   console.log(failures.length === 0 ? color('green', `✔ ${line}`) : color('red', `✘ ${line}`))
   for (const failure of failures) console.log(failure)

@@ -23,8 +23,6 @@ export function examplePage() {
 
 /** The result of an example that said `text`, and complained by `complaint`. */
 export function checkExample(text, complaint = '') {
-  const failures = SAID.test(text?.trim())
-    ? []
-    : [`README's example said ${JSON.stringify(text)}${complaint}`]
-  return { passed: failures.length === 0 ? 1 : 0, failures, ms: 0, example: true }
+  const failures = SAID.test(text?.trim()) ? [] : [`it said ${JSON.stringify(text)}${complaint}`]
+  return { failures, example: true }
 }

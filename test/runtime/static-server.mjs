@@ -4,7 +4,12 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript' }
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+}
 
 /** What makes a page cross-origin isolated, so that it has SharedArrayBuffer. */
 export const ISOLATED = {
@@ -27,7 +32,8 @@ export async function serveStatic(root) {
     const path = normalize(`/${rest.join('/')}`)
     const body = await readFile(join(root, path)).catch(() => undefined)
     const type = TYPES[extname(path)] ?? 'application/octet-stream'
-    if (body === undefined) response.writeHead(404).end()
+    // Browsers ask for an icon by themselves; no other file may be missing.
+    if (body === undefined) response.writeHead(pathname === '/favicon.ico' ? 204 : 404).end()
     else response.writeHead(200, { 'content-type': type, ...POLICIES[policy] }).end(body)
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))

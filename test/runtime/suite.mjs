@@ -4,6 +4,7 @@ import { VfioDevice } from 'stopcopy'
 import { BulkRegister, createBulk, createMtty } from 'stopcopy/devices'
 import { conformance, missingNeeds } from 'stopcopy/testing'
 import { engineCases } from './engine-cases.mjs'
+import { expectSame } from './expect.mjs'
 import { featuresWithout, hostFeatures } from './host.mjs'
 import { roundTripCases } from './round-trip-cases.mjs'
 
@@ -20,19 +21,24 @@ const DEVICES = [
  * Runs all cases.
  *
  * @param missing - the feature of host.mjs that was switched off, '' for none
- * @param createWorker - of `stopcopy/node` or `stopcopy/web`, where the host has threads
+ * @param createWorker - of `stopcopy/node` or `stopcopy/web`
+ * @param more - cases of one runtime alone
  * @returns how many cases passed, and a line for each that did not
  */
-export async function runSuite(missing, createWorker) {
+export async function runSuite(missing, createWorker, more = []) {
   const started = performance.now()
   const features = hostFeatures()
-  const expected = featuresWithout(missing)
+  const cases = [
+    {
+      name: 'the host lacks what was switched off, and nothing else',
+      run: async () => expectSame(features.join(), featuresWithout(missing).join()),
+    },
+    ...(await conformanceCases()),
+    ...roundTripCases,
+    ...engineCases(features, createWorker),
+    ...more,
+  ]
   const failures = []
-  if (features.join() !== expected.join())
-    failures.push(
-      `the host must have ${expected.join() || 'nothing'}, and has ${features.join() || 'nothing'}`,
-    )
-  const cases = [...(await conformanceCases()), ...roundTripCases, ...engineCases(features, createWorker)]
   for (const { name, run } of cases)
     await run().catch((error) => failures.push(`${name}: ${error?.message ?? error}`))
   return { passed: cases.length - failures.length, failures, ms: Math.round(performance.now() - started) }
