@@ -66,8 +66,9 @@ try {
   ]) {
     const found = await find()
     if (found.lacking !== undefined) {
-      console.log(color('yellow', `- ${name.padEnd(9)} skipped: ${found.lacking}`))
       if (process.env.CI) process.exitCode = 1
+      const mark = process.env.CI ? color('red', '✘ lacking in CI') : color('yellow', '- skipped')
+      console.log(`${mark}: ${name}: ${found.lacking}`)
       continue
     }
     const started = performance.now()
