@@ -52,11 +52,13 @@ export interface VfioErrorOptions {
   syscall?: string
   /** Device state after the failure, where the failed call could have moved it. */
   state?: number
+  /** What it came from. */
   cause?: unknown
   /** errno of a peer that has no name here; used with code 'UNKNOWN' (positive or negative). */
   errno?: number
   /** Where a migration stream failed: the section's name and the byte offset in the stream. */
   section?: string
+  /** Byte offset in the stream; see {@link section}. */
   offset?: number
 }
 
@@ -80,12 +82,16 @@ export class VfioError extends Error {
   readonly code: ErrnoName | 'UNKNOWN'
   /** Negative errno, Node's sign: EINVAL is -22. */
   readonly errno: number
+  /** The operation that failed: 'ioctl', 'read', 'write', 'setState', ... */
   readonly syscall: string | undefined
   /** Device state after the failure (a transition may stop midway). */
   readonly state: number | undefined
+  /** Section in which a migration stream failed. */
   readonly section: string | undefined
+  /** Byte offset at which it did. */
   readonly offset: number | undefined
 
+  /** An error by its errno's name. */
   constructor(code: ErrnoName | 'UNKNOWN', message: string, options: VfioErrorOptions = {}) {
     // ENOMSG and EAGAIN are flow control, raised per read: a stack trace would cost more than the read.
     const quiet = code === 'ENOMSG' || code === 'EAGAIN'

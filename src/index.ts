@@ -18,18 +18,24 @@ export type { MigrationDevice } from './device/migration-device.ts'
 export { VfioDevice } from './device/vfio-device.ts'
 export * from './driver/index.ts'
 export {
+  type ChecksumJob,
   createEngine,
   type Engine,
+  type EngineJobs,
   type EngineOptions,
   type EngineShare,
   type EngineVariant,
   type EngineWorker,
   type EngineWorkerOptions,
   type Kernels,
+  type LayoutFault,
+  type PostedJob,
 } from './engine/index.ts'
 export { type Awaitable, Errno, type ErrnoName, VfioError, type VfioErrorOptions } from './errors.ts'
+export type { ChecksumKind, Configuration, StreamHeader } from './format/index.ts'
 export { type Arc, arcs, nextState, transitionPath } from './fsm/index.ts'
 export {
+  type ConvergenceOptions,
   type GuestMemoryDestination,
   type GuestMemoryRange,
   type GuestMemorySource,

@@ -8,14 +8,22 @@ import { afterAll, describe, expect, it } from 'vitest'
 
 const root = new URL('..', import.meta.url).pathname
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
-const examples = [...readme.matchAll(/```(?:js|ts)\n(.*?)```/gs)].map((match) => match[1] as string)
+const blocks = [...readme.matchAll(/```(?:js|ts)\n(.*?)```/gs)].map((match) => match[1] as string)
+/** Those of one runtime say in their first line how it is started. */
+const RUNTIME = /^\/\/ (node|deno|bun) .*\w+\.mjs\n/
+const examples = blocks.filter((block) => !RUNTIME.test(block))
+const runtimeExamples = blocks.filter((block) => RUNTIME.test(block))
 // Inside the package, so that `import 'stopcopy'` means what `npm run build` made.
 const folder = mkdtempSync(join(root, 'build/readme-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-async function run(index: number): Promise<string> {
-  const file = join(folder, `example-${index}.mjs`)
-  writeFileSync(file, examples[index] as string)
+function run(index: number): Promise<string> {
+  return runCode(examples[index] as string, `example-${index}.mjs`)
+}
+
+async function runCode(code: string, name: string): Promise<string> {
+  const file = join(folder, name)
+  writeFileSync(file, code)
   const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: folder })
   return stdout
 }
@@ -51,6 +59,16 @@ describe('README examples', () => {
 
   it('has no seventh example that nothing runs', () => {
     expect(examples).toHaveLength(6)
+  })
+
+  it('has one for each runtime, which test/runtime runs there from the installed package', () => {
+    expect(runtimeExamples.map((block) => RUNTIME.exec(block)?.[1])).toEqual(['node', 'deno', 'bun'])
+    expect(readme.match(/```html\n<!doctype html>/g)).toHaveLength(1)
+  })
+
+  it('saves to a file in Node', async () => {
+    const code = runtimeExamples[0] as string
+    expect(await runCode(code, 'save.mjs')).toBe('16.782271 MB through a file, it runs: true\n')
   })
 
   it('compiles as strict TypeScript in a project without the DOM', async () => {

@@ -48,6 +48,8 @@ export class DirtyLog implements DirtyLogOps {
   }
 
   /**
+   * Starts logging writes to `ranges`, which are checked: aligned, disjoint, non-empty.
+   *
    * @returns `pageSize` clamped to what the log can do
    * @throws {@link VfioError} EINVAL when started; ENOMEM above {@link DIRTY_LOG_MAX_PAGES}
    */

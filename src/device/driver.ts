@@ -35,7 +35,9 @@ export interface DeviceRegions {
 
 /** A range of device-visible addresses (IOVA), in bytes. */
 export interface DmaRange {
+  /** First address. */
   readonly iova: bigint
+  /** Bytes from there. */
   readonly length: bigint
 }
 
@@ -59,6 +61,7 @@ export interface DirtyLogOps {
 export interface Driver {
   /** Capability flags: 1, 3, 5 or 7. 0 and absent mean: no migration feature. */
   readonly flags: number
+  /** Who it is, for the other end's checks. */
   readonly identity: DeviceIdentity
   /** Takes memory; called by `VfioDevice.open`. A throw leaves nothing allocated. */
   open?(): Awaitable<void>
@@ -84,7 +87,9 @@ export interface Driver {
    * {@link reset} and a load. Absent: it cannot.
    */
   throttle?(percent: number): Awaitable<void>
+  /** DMA logging; absent means ENOTTY. */
   readonly dirtyLog?: DirtyLogOps | undefined
+  /** Register access. */
   readonly regions?: DeviceRegions | undefined
   /**
    * Where the Linux sample driver departs from the UAPI text in the core's common loop

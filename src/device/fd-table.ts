@@ -21,6 +21,8 @@ export class FdTable {
   readonly #sessions = new Map<number, DataSession>()
 
   /**
+   * An empty table.
+   *
    * @param options - `limit`: default 1024
    * @throws {@link VfioError} EINVAL when the limit is no whole number from 0
    */

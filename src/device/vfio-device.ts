@@ -53,6 +53,7 @@ export class VfioDevice implements MigrationDevice {
     return new VfioDevice(await DeviceCore.open(driver), options.fds ?? new FdTable())
   }
 
+  /** Who it is, for the other end's checks. */
   get identity(): DeviceIdentity {
     return this.#core.driver.identity
   }

@@ -10,5 +10,10 @@ export { BULK_ID, BulkRegister } from './bulk/bulk-registers.ts'
 export { DescriptorOp, DescriptorStatus, type HostMemory } from './bulk/descriptor-ring.ts'
 export type { BulkP2pCounts, BulkP2pEvent } from './bulk/peer-dma.ts'
 export { type BulkLink, linkBulkPeers } from './bulk/peer-link.ts'
-export { type BulkExpectation, type BulkVerdict, verifyBulkWorkload } from './bulk/verify-workload.ts'
+export {
+  type BulkExpectation,
+  type BulkVerdict,
+  type ReadableMemory,
+  verifyBulkWorkload,
+} from './bulk/verify-workload.ts'
 export { createMtty, type Mtty, MTTY_PCI, type MttyOptions } from './mtty/mtty.ts'

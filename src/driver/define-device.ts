@@ -5,11 +5,17 @@
  * @module
  */
 
-import type { DeviceIdentity, DeviceRegions, DirtyLogOps, Driver } from '../device/driver.ts'
+import type {
+  ConfigurationValue,
+  DeviceIdentity,
+  DeviceRegions,
+  DirtyLogOps,
+  Driver,
+} from '../device/driver.ts'
 import { DirtyLog } from '../device/dirty-log.ts'
 import { createEngine, defaultEngine, type Engine } from '../engine/index.ts'
 import { type Awaitable, VfioError } from '../errors.ts'
-import type { ChecksumKind, ConfigurationValue } from '../format/index.ts'
+import type { ChecksumKind } from '../format/index.ts'
 import type { SessionEnd } from '../session/session-end.ts'
 import { DeviceState, MigrationFlag } from '../uapi/index.ts'
 import type { Compression } from './compressed-frames.ts'
@@ -21,7 +27,9 @@ import type { LiveState, Schema } from './schema.ts'
 
 /** What an author's callbacks get: the state and the memory regions by name. */
 export interface DeviceContext<S extends Schema, M extends string> {
+  /** Register state by the names of the schema. */
   readonly state: LiveState<S>
+  /** Memory regions by name. */
   readonly memory: Readonly<Record<M, DeviceMemory>>
 }
 
@@ -74,6 +82,7 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
 
 /** A driver whose state and memory can be looked at while it is open (ENODEV otherwise). */
 export interface DefinedDevice<S extends Schema, M extends string> extends Driver, DeviceContext<S, M> {
+  /** Whose memory holds state and regions. */
   readonly engine: Engine
 }
 

@@ -20,6 +20,7 @@ export interface RegionOptions extends RegionDeclaration {
 
 /** What a device model, and through it its user, sees of a memory region. */
 export interface DeviceMemory {
+  /** Bytes of the region. */
   readonly byteLength: number
   /** The memory itself. Whoever writes through it must {@link mark} what it wrote, unless tracking finds it. */
   readonly bytes: Uint8Array

@@ -21,6 +21,7 @@ export interface FieldOptions<V> {
 export interface NumberOptions<V> extends FieldOptions<V> {
   /** Least and greatest value, inclusive. */
   readonly min?: V
+  /** Greatest value, inclusive. */
   readonly max?: V
   /** The only values allowed. */
   readonly oneOf?: readonly V[]
@@ -30,47 +31,69 @@ export interface NumberOptions<V> extends FieldOptions<V> {
 
 /** One number: `width` bytes. */
 export interface ScalarField<V = number | bigint | boolean> {
+  /** Tells fields apart. */
   readonly kind: 'scalar'
+  /** Bytes on the wire. */
   readonly width: 1 | 2 | 4 | 8
+  /** How the bytes are read; a boolean is 0 or 1. */
   readonly type: 'unsigned' | 'signed' | 'boolean'
+  /** What a stream may hold. */
   readonly options: NumberOptions<V>
 }
 
 /** `length` numbers, as one typed array. */
 export interface ArrayField<V = number | bigint | boolean> {
+  /** Tells fields apart. */
   readonly kind: 'array'
+  /** What each number is. */
   readonly element: ScalarField<V>
+  /** How many numbers there are. */
   readonly length: number
+  /** Since when there is the field. */
   readonly options: FieldOptions<never>
 }
 
 /** A queue of up to `capacity` numbers: a start index, a count and the slots. */
 export interface RingField<V = number | bigint | boolean> {
+  /** Tells fields apart. */
   readonly kind: 'ring'
+  /** What each number is. */
   readonly element: ScalarField<V>
+  /** Most numbers in the queue. */
   readonly capacity: number
+  /** Since when there is the field. */
   readonly options: FieldOptions<never>
 }
 
 /** Raw bytes without structure. */
 export interface BlobField {
+  /** Tells fields apart. */
   readonly kind: 'blob'
+  /** How long it is, always. */
   readonly byteLength: number
+  /** Since when there is the field. */
   readonly options: FieldOptions<never>
 }
 
 /** Fields under one name. */
 export interface NestedField<S extends Schema = Schema> {
+  /** Tells fields apart. */
   readonly kind: 'nested'
+  /** The fields, in wire order. */
   readonly fields: S
+  /** Since when there are the fields. */
   readonly options: FieldOptions<never>
 }
 
 /** `count` times the same fields. */
 export interface RepeatedField<S extends Schema = Schema> {
+  /** Tells fields apart. */
   readonly kind: 'repeated'
+  /** The fields of each repetition, in wire order. */
   readonly fields: S
+  /** How many repetitions there are. */
   readonly count: number
+  /** Since when there are the fields, and where they lie. */
   readonly options: FieldOptions<never> & {
     /** Bytes from one repetition to the next in engine memory; default: as few as alignment allows. */
     readonly stride?: number
@@ -92,12 +115,15 @@ export type Field =
 
 /** A state schema: named fields, in wire order. */
 export interface Schema {
+  /** A field by its name. */
   readonly [name: string]: Field
 }
 
 /** A bounded queue in device state. */
 export interface LiveRing<V> {
+  /** Most values it can hold. */
   readonly capacity: number
+  /** Values in it now. */
   readonly length: number
   /** Appends a value; false when the ring is full. */
   push(value: V): boolean
@@ -105,14 +131,17 @@ export interface LiveRing<V> {
   shift(): V | undefined
   /** The value `index` places behind the oldest, undefined outside. */
   at(index: number): V | undefined
+  /** Takes all values away. */
   clear(): void
 }
 
-type LiveArray<V> = V extends bigint
+/** The typed array of an {@link ArrayField}. */
+export type LiveArray<V> = V extends bigint
   ? BigUint64Array | BigInt64Array
   : Uint8Array | Uint16Array | Uint32Array | Int8Array | Int16Array | Int32Array
 
-type LiveField<F> =
+/** What a field is to a device model. */
+export type LiveField<F> =
   F extends ScalarField<infer V>
     ? V
     : F extends ArrayField<infer V>
@@ -127,7 +156,8 @@ type LiveField<F> =
               ? readonly LiveState<S>[]
               : never
 
-type Settable<S> = { [K in keyof S]: S[K] extends ScalarField<infer V> ? V : never }
+/** Values of the number fields. */
+export type Settable<S> = { [K in keyof S]: S[K] extends ScalarField<infer V> ? V : never }
 
 /** A device's state as its model uses it: numbers are properties, arrays are typed arrays. */
 export type LiveState<S extends Schema> = {

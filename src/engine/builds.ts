@@ -26,7 +26,7 @@ const compiled = new Map<string, Promise<WebAssembly.Module>>()
 /**
  * The build for the variant, compiled once per process: engines share its machine code, and with it the
  * tier that earlier calls have reached. A build over shared memory is loaded only when it is asked for.
- * EOPNOTSUPP where the host cannot run it.
+ * EOPNOTSUPP where the host cannot run it, EPERM where its policy forbids to compile.
  */
 export function wasmModule(variant: WasmVariant, shared = false): Promise<WebAssembly.Module> {
   const key = shared ? `${variant}-shared` : variant
@@ -50,7 +50,7 @@ export function wasmModule(variant: WasmVariant, shared = false): Promise<WebAss
 }
 
 async function compile(variant: WasmVariant, shared: boolean): Promise<WebAssembly.Module> {
-  if (!shared) return WebAssembly.compile(decodeBase64(variant === 'simd' ? SIMD_WASM : BASELINE_WASM))
+  if (!shared) return compileBinary(decodeBase64(variant === 'simd' ? SIMD_WASM : BASELINE_WASM))
   const code =
     variant === 'simd'
       ? (await import('./generated/wasm-simd-shared.ts')).SIMD_SHARED_WASM
@@ -62,7 +62,20 @@ async function compile(variant: WasmVariant, shared: boolean): Promise<WebAssemb
       'Cannot create a shared engine: this host has no WebAssembly threads, leave shared out',
     )
   }
-  return WebAssembly.compile(binary)
+  return compileBinary(binary)
+}
+
+/** Our own code is valid, so a refusal is the host's policy; quietly going on many times slower would hide it. */
+async function compileBinary(binary: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module> {
+  try {
+    return await WebAssembly.compile(binary)
+  } catch (cause) {
+    throw new VfioError(
+      'EPERM',
+      "Cannot create an engine: this host forbids to compile WebAssembly, allow 'wasm-unsafe-eval' in the page's Content-Security-Policy or use variant 'reference'",
+      { cause },
+    )
+  }
 }
 
 function decodeBase64(text: string): Uint8Array<ArrayBuffer> {

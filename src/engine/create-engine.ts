@@ -42,7 +42,7 @@ export interface EngineOptions {
  *
  * EINVAL for a size that is no whole number or a module that is not ours; ENOMEM for a size no engine
  * can have or the host will not give; EOPNOTSUPP for a variant this host cannot run, or for `shared` where
- * it has no shared memory (a page must be cross-origin isolated).
+ * it has no shared memory (a page must be cross-origin isolated); EPERM where a page's policy forbids WebAssembly.
  *
  * @example
  * ```ts

@@ -177,6 +177,7 @@ export { CHECKSUM_CRC32C, CHECKSUM_XXH3 } from './kernel-abi.ts'
 
 /** A shared engine's memory and code, as they go to another thread by `postMessage`. */
 export interface EngineShare {
+  /** What its kernels are. */
   readonly variant: EngineVariant
   /** A shared `WebAssembly.Memory`; of the reference variant, its `SharedArrayBuffer`. */
   readonly memory: object
@@ -186,7 +187,9 @@ export interface EngineShare {
 
 /** One WebAssembly instance with one linear memory, sized once and never grown. */
 export interface Engine {
+  /** What its kernels are. */
   readonly variant: EngineVariant
+  /** What works on its memory. */
   readonly kernels: Kernels
   /** The whole linear memory; the view stays valid for the engine's life. */
   readonly bytes: Uint8Array

@@ -12,8 +12,11 @@ import type { Kernels } from './engine.ts'
 
 /** A checksum to compute, with an optional copy in the same pass. Pointers are into the engine's memory. */
 export interface ChecksumJob {
+  /** Which checksum. */
   readonly kind: 'xxh3' | 'crc32c'
+  /** Pointer to the bytes. */
   readonly src: number
+  /** How many they are. */
   readonly byteLength: number
   /** Where the bytes are copied to, apart from where they are; 0 for nowhere. The checksum is that of what was stored. */
   readonly copyTo: number

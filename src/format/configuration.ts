@@ -20,7 +20,7 @@ import { MAX_CONFIG_BYTES } from './section.ts'
 /** A configuration value; integers are 0 to 2^64 - 1. */
 export type ConfigurationValue = number | bigint | boolean | string
 /** Option names and their values. */
-export type Configuration = Readonly<Record<string, ConfigurationValue>>
+export type Configuration = Readonly<Record<string, number | bigint | boolean | string>>
 
 const KIND_INTEGER = 0
 const KIND_BOOLEAN = 1

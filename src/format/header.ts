@@ -46,11 +46,15 @@ export type ChecksumKind = 'xxh3' | 'crc32c'
 
 /** What the header says. */
 export interface StreamHeader {
+  /** Version of the stream's format. */
   readonly formatVersion: number
   /** The sections are pieces of a driver's own stream rather than state and pages. */
   readonly opaque: boolean
+  /** Which checksum sections carry. */
   readonly checksum: ChecksumKind
+  /** What device it is of. */
   readonly deviceType: string
+  /** Version of the device's state. */
   readonly deviceVersion: number
   /** {@link FINGERPRINT_BYTES} bytes. */
   readonly fingerprint: Uint8Array

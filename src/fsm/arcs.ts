@@ -24,7 +24,9 @@ import { capabilitySet } from './capability-set.ts'
 
 /** One step a driver executes. */
 export interface Arc {
+  /** Before. */
   readonly from: DeviceState
+  /** After. */
   readonly to: DeviceState
 }
 

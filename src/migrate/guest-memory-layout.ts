@@ -11,7 +11,9 @@ import { checkDmaLoggingStart } from '../uapi/dma-logging.ts'
 
 /** A range of addresses as devices see them, in bytes; a multiple of the page size at both ends. */
 export interface GuestMemoryRange {
+  /** First address. */
   readonly iova: bigint
+  /** Bytes from there. */
   readonly length: bigint
 }
 

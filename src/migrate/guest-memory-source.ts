@@ -17,6 +17,7 @@ import { GuestMemorySave } from './guest-memory-save.ts'
 export interface GuestMemorySource {
   /** Granularity of tracking, bytes: a power of two of 4096 to 262,144. */
   readonly pageSize: number
+  /** What the memory consists of; disjoint. */
   readonly ranges: readonly GuestMemoryRange[]
   /** Fills `dst` with the memory at `iova`, whole pages of one range. */
   read(iova: bigint, dst: Uint8Array): Awaitable<void>

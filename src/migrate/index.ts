@@ -4,6 +4,7 @@
  * @module
  */
 
+export type { ConvergenceOptions } from './convergence-policy.ts'
 export type { GuestMemoryDestination, GuestMemoryRange, GuestMemorySource } from './guest-memory.ts'
 export {
   type HandoverOutcome,

@@ -17,7 +17,9 @@ import { asFailure } from './recovery.ts'
 
 /** The front of a stream, and the whole of it. */
 export interface Prelude {
+  /** The stream's first bytes, checked. */
   readonly header: StreamHeader
+  /** What the device must agree with. */
   readonly configuration: Configuration
   /** Gives the stream from its first byte. */
   readonly source: ByteSource

@@ -13,16 +13,19 @@ export type Owner = 'source' | 'destination' | 'none'
 export interface TransferReport {
   /** Bytes of the migration stream. */
   readonly bytes: number
+  /** In all. */
   readonly elapsedMs: number
   /** Over the transfer phase alone. */
   readonly bytesPerSecond: number
   /** The device's state now. */
   readonly state: DeviceState
+  /** Who runs the device now. */
   readonly owner: Owner
 }
 
 /** What {@link save} did. */
 export interface SaveReport extends TransferReport {
+  /** How long each part took, milliseconds. */
   readonly phases: {
     /** Into STOP_COPY. */
     readonly stopMs: number
@@ -37,6 +40,7 @@ export interface SaveReport extends TransferReport {
 
 /** What {@link restore} did. */
 export interface RestoreReport extends TransferReport {
+  /** How long each part took, milliseconds. */
   readonly phases: {
     /** Into RESUMING. */
     readonly prepareMs: number

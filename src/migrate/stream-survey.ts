@@ -28,11 +28,13 @@ export const LISTED_SECTIONS = 1000
 
 /** One section of a stream. */
 export interface SectionReport {
+  /** Number in the stream's order. */
   readonly sequence: number
   /** CONFIG, STATE, PAGES, PAGES_LZ4, ZERO, OPAQUE, END, or `TAG 9` where it has no name here. */
   readonly tag: string
   /** Of its header in the stream, bytes. */
   readonly offset: number
+  /** Bytes behind its header. */
   readonly payloadBytes: number
   /** Memory region of PAGES, PAGES_LZ4 and ZERO. */
   readonly region?: number
@@ -44,16 +46,21 @@ export interface SectionReport {
 
 /** Sections of one tag, together. */
 export interface TagReport {
+  /** How many there are. */
   sections: number
+  /** Bytes behind their headers, together. */
   payloadBytes: number
 }
 
 /** One memory region, as the configuration declares it and the sections describe it. */
 export interface RegionReport {
+  /** As the device's author named it. */
   readonly name: string
+  /** Of the region, not of its pages in the stream. */
   readonly byteLength: number
   /** Pages that came as bytes, compressed or not, and as zero runs; a page may come more than once. */
   dataPages: number
+  /** Pages that came as zero runs; as above. */
   zeroPages: number
 }
 
@@ -63,13 +70,17 @@ export interface StreamReport {
   readonly verified: boolean
   /** Bytes of the stream. */
   readonly bytes: number
+  /** Device type and versions, and the configuration's fingerprint. */
   readonly header: StreamHeader
+  /** In what source and destination must agree. */
   readonly configuration: Configuration
+  /** In the configuration's order. */
   readonly regions: readonly RegionReport[]
   /** By tag, in the order of their first appearance. */
   readonly tags: Readonly<Record<string, TagReport>>
   /** The first {@link LISTED_SECTIONS}; `truncated` says whether there were more. */
   readonly sections: readonly SectionReport[]
+  /** Whether {@link sections} leaves some out. */
   readonly truncated: boolean
   /** Sections in all, END included. */
   readonly sectionCount: number
@@ -77,9 +88,11 @@ export interface StreamReport {
 
 /** Options of {@link inspect} and {@link verify}. */
 export interface SurveyOptions {
+  /** Stops reading; the source is canceled. */
   readonly signal?: AbortSignal | undefined
   /** Called for each section once it is complete, so also beyond {@link LISTED_SECTIONS}. */
   readonly onSection?: ((section: SectionReport) => void) | undefined
+  /** Called after each piece that was read. */
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined
 }
 

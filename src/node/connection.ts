@@ -21,10 +21,15 @@ export interface Connection extends ByteDuplex {
   readonly closed: AbortSignal
   /** Gives up what is not closed yet; a no-op afterwards. */
   cancel(reason?: unknown): Promise<void>
+  /** As {@link cancel}. */
   abort(reason?: unknown): Promise<void>
+  /** Ends what is written; settles when it is handed over. */
   close(): Promise<void>
+  /** The next 1 to `maxBytes` bytes that arrived, where they lie; an empty view at the end. */
   lease(maxBytes: number): Awaitable<Uint8Array>
+  /** Gives back the oldest lease. */
   release(): void
+  /** Reads straight into windows, where the transport can. */
   readInto?(windows: ByteWindows, signal?: AbortSignal): Promise<boolean>
 }
 

@@ -33,7 +33,9 @@ export interface WorkerOptions extends EngineWorkerOptions {
  * ```
  */
 export function createWorker(options: WorkerOptions = {}): Promise<EngineWorker> {
-  const { script = new URL('./engine-worker.js', import.meta.url) } = options
+  // Deno and Bun run the sources as they are.
+  const suffix = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  const { script = new URL(`./engine-worker.${suffix}`, import.meta.url) } = options
   // Without the program's own flags: some, such as `--input-type`, no worker starts with.
   const worker = new Worker(script, { name: 'stopcopy', execArgv: [] })
   return EngineWorker.start(new NodeThread(worker), options)

@@ -16,9 +16,13 @@ import { attempt } from './node-error.ts'
 export interface FileSink extends ByteSink {
   /** The name the file gets at the end. */
   readonly path: string
+  /** Resolves when the file is there. */
   open(): Promise<void>
+  /** Writes all chunks, in order. */
   write(chunks: Uint8Array[]): Promise<void>
+  /** Makes the file durable and gives it its name. */
   close(): Promise<void>
+  /** Removes what was written; what stood at `path` stays. */
   abort(reason?: unknown): Promise<void>
 }
 

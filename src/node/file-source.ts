@@ -19,7 +19,9 @@ export const READ_AHEAD_BYTES: number = 1024 * 1024
 
 /** A source that reads a file; `cancel` closes it, and so does its end. */
 export interface FileSource extends ByteSource {
+  /** The file's name. */
   readonly path: string
+  /** Closes the file. */
   cancel(reason?: unknown): Promise<void>
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+export type { MessageDuplexOptions } from '../transport/index.ts'
 export { type FileSink, fileSink } from './file-sink.ts'
 export { type FileSource, fileSource, READ_AHEAD_BYTES } from './file-source.ts'
 export { nodeReadable } from './node-readable.ts'

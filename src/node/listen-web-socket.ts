@@ -7,7 +7,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import { WebSocketServer } from 'ws'
+import type { WebSocketServer } from 'ws'
 import { VfioError } from '../errors.ts'
 import { canceled, type MessageDuplexOptions, messageLimits } from '../transport/index.ts'
 import type { Connection, Listener } from './connection.ts'
@@ -65,9 +65,10 @@ export async function listenWebSocket(
   checkRemote(target, url, options)
   // Before somebody connects.
   messageLimits(WEB_SOCKET_MESSAGE_BYTES, options)
+  const sockets = await createWebSocketServer(options)
   const server = createHttpServer(target, url, options)
   const handshakes = new Handshakes(server, options.connectTimeoutMs ?? WEB_SOCKET_CONNECT_MS)
-  acceptWebSockets(server, target, options, handshakes, onConnection)
+  acceptWebSockets(server, sockets, target, options, handshakes, onConnection)
   const port = await listening(server, target, url)
   const listener = new HttpListener(server, formatWebSocketUrl({ ...target, port }), handshakes)
   if (signal === undefined) return listener
@@ -82,21 +83,27 @@ function createHttpServer({ scheme }: WebSocketUrl, url: string, { tls }: Listen
   return createTlsServer(serverTls(tls ?? {}, url))
 }
 
-function acceptWebSockets(
-  server: Server,
-  { scheme, path }: WebSocketUrl,
-  options: ListenWebSocketOptions,
-  handshakes: Handshakes,
-  onConnection: (connection: Connection) => void,
-): void {
-  const { origins = [], protocols = [] } = options
-  const sockets = new WebSocketServer({
+async function createWebSocketServer({ protocols = [] }: ListenWebSocketOptions): Promise<WebSocketServer> {
+  // Only when it is wanted: Deno asks for the environment when `ws` is loaded.
+  const { WebSocketServer } = await import('ws')
+  return new WebSocketServer({
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: WEB_SOCKET_MESSAGE_BYTES,
     handleProtocols: (offered) => protocols.find((protocol) => offered.has(protocol)) ?? false,
   })
+}
+
+function acceptWebSockets(
+  server: Server,
+  sockets: WebSocketServer,
+  { scheme, path }: WebSocketUrl,
+  options: ListenWebSocketOptions,
+  handshakes: Handshakes,
+  onConnection: (connection: Connection) => void,
+): void {
+  const { origins = [], protocols = [] } = options
   const refuse = (socket: Socket, status: string, reason: string): void => {
     socket.on('error', () => {})
     socket.once('finish', () => socket.destroy())

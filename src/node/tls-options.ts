@@ -17,7 +17,9 @@ export interface TlsOptions {
   readonly ca?: Pem | undefined
   /** Our own certificate, with the chain it needs. */
   readonly cert?: Pem | undefined
+  /** Its private key. */
   readonly key?: Pem | undefined
+  /** What the key is encrypted with. */
   readonly passphrase?: string | undefined
   /** The name the other end's certificate must have; default: the host of the URL. Connecting only. */
   readonly servername?: string | undefined

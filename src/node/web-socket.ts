@@ -5,7 +5,6 @@
  * @module
  */
 
-import { WebSocket } from 'ws'
 import { canceled, messageDuplex, type MessageDuplexOptions } from '../transport/index.ts'
 import type { Connection } from './connection.ts'
 import { isLoopback } from './loopback.ts'
@@ -50,6 +49,8 @@ export async function connectWebSocket(
   const target = parseWebSocketUrl(url)
   const { signal, connectTimeoutMs = WEB_SOCKET_CONNECT_MS, protocols = [], tls = {} } = options
   const action = `connect to "${url}"`
+  // Only when it is wanted: Deno asks for the environment when `ws` is loaded.
+  const { WebSocket } = await import('ws')
   if (isAborted(signal)) throw canceled(action, signal as AbortSignal)
   const isPrivate = target.scheme === 'wss' || isLoopback(target.host)
   const socket = new WebSocket(formatWebSocketUrl(target), [...protocols], {

@@ -37,6 +37,7 @@ export interface Absorbed {
 
 /** Bytes that a worker still reads. */
 export interface PendingRead {
+  /** Whether they are read no more. */
   readonly settled: boolean
   /** Resolves when it is settled; who waits helps, so wait only when there is nothing else to do. */
   wait(): Promise<void>
@@ -44,6 +45,7 @@ export interface PendingRead {
 
 /** Saving: device to stream. */
 export interface SaveEnd {
+  /** Tells the ends apart. */
   readonly direction: 'save'
   /**
    * Fills `dst` from its front and returns the number of bytes, 1 to `dst.length`. 0: nothing is
@@ -74,6 +76,7 @@ export interface SaveEnd {
 
 /** Resuming: stream to device. */
 export interface ResumeEnd {
+  /** Tells the ends apart. */
   readonly direction: 'resume'
   /**
    * Takes all of `src` or throws, any segmentation; returns `src.length`. A content failure must be
@@ -99,6 +102,7 @@ export interface ResumeEnd {
   admit?(byteLength: number): void
   /** `false`: the session does not remember a failed write (profile exact: mtty forgets its EFAULT). */
   readonly stickyFailures?: boolean
+  /** Gets a function to call whenever `poll()` may have gained a bit. */
   attach?(wake: () => void): void
   /** As of a saving end. */
   attachWorker?(worker: SessionWorker): Promise<void>

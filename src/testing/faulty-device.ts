@@ -64,7 +64,11 @@ export class FaultyDevice implements Driver {
   readonly throttle?: (percent: number) => Awaitable<void>
   readonly #driver: Driver
 
-  /** @throws {@link VfioError} EINVAL for an arc or an errno that does not exist: it would never fail */
+  /**
+   * Wraps `driver`.
+   *
+   * @throws {@link VfioError} EINVAL for an arc or an errno that does not exist: it would never fail
+   */
   constructor(driver: Driver, faults: Faults = {}) {
     this.#driver = driver
     this.faults = { ...faults }
@@ -76,6 +80,7 @@ export class FaultyDevice implements Driver {
     return this.#driver.flags
   }
 
+  /** Of the wrapped driver. */
   get identity(): DeviceIdentity {
     return this.#driver.identity
   }
@@ -84,10 +89,12 @@ export class FaultyDevice implements Driver {
     return this.#driver.profile ?? 'strict'
   }
 
+  /** Of the wrapped driver. */
   get dirtyLog(): DirtyLogOps | undefined {
     return this.#driver.dirtyLog
   }
 
+  /** Of the wrapped driver. */
   get regions(): DeviceRegions | undefined {
     return this.#driver.regions
   }
@@ -110,7 +117,11 @@ export class FaultyDevice implements Driver {
     return this.#driver.reset()
   }
 
-  /** @throws {@link VfioError} `faults.errno` at the arc `faults.failAt`; otherwise as the wrapped driver. */
+  /**
+   * Takes the arc, unless it is to fail.
+   *
+   * @throws {@link VfioError} `faults.errno` at the arc `faults.failAt`; otherwise as the wrapped driver.
+   */
   async transition(
     from: DeviceState,
     to: DeviceState,

@@ -48,9 +48,11 @@ export interface DuplexFaults {
  * ```
  */
 export class FaultyDuplex implements ByteDuplex {
+  /** May be changed at any time. */
   readonly faults: DuplexFaults
   /** Bytes that got through, by direction. */
   writtenBytes = 0
+  /** Bytes that got through to the reader. */
   readBytes = 0
   /** Absent in the wrapped end means that there are none, so it must be absent here too. */
   readonly lease?: (maxBytes: number) => Promise<Uint8Array>
@@ -60,6 +62,7 @@ export class FaultyDuplex implements ByteDuplex {
   readonly #waiting = new Set<() => void>()
   #isOver = false
 
+  /** Wraps one end of a link. */
   constructor(duplex: ByteDuplex, faults: DuplexFaults = {}) {
     this.#duplex = duplex
     this.faults = { ...faults }
@@ -68,7 +71,11 @@ export class FaultyDuplex implements ByteDuplex {
     this.release = () => duplex.release?.()
   }
 
-  /** @throws {@link VfioError} EPIPE where the cut is; otherwise as the wrapped end */
+  /**
+   * Writes what gets through.
+   *
+   * @throws {@link VfioError} EPIPE where the cut is; otherwise as the wrapped end
+   */
   async write(chunks: Uint8Array[]): Promise<void> {
     const { write = {} } = this.faults
     await this.#delay(write)
@@ -81,7 +88,11 @@ export class FaultyDuplex implements ByteDuplex {
     if (passing < byteLength) await this.#cut('write')
   }
 
-  /** @throws {@link VfioError} EPIPE where the cut is; otherwise as the wrapped end */
+  /**
+   * Reads what gets through.
+   *
+   * @throws {@link VfioError} EPIPE where the cut is; otherwise as the wrapped end
+   */
   async read(dst: Uint8Array): Promise<number> {
     const room = await this.#room(dst.length)
     const byteLength = await this.#duplex.read(dst.subarray(0, room))

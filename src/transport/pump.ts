@@ -55,6 +55,7 @@ export interface TransferProgress {
   readonly bytes: number
   /** Bytes in all, where it is known; an estimate when saving. */
   readonly totalBytes?: number
+  /** Since it began. */
   readonly elapsedMs: number
 }
 

@@ -21,6 +21,7 @@ const ADDRESS_LIMIT = 1n << 64n
 
 /** What a checked START asks for. */
 export interface DmaLoggingStart {
+  /** Granularity wanted, bytes. */
   readonly pageSize: bigint
   /** Aligned, disjoint, not empty; in the caller's order. */
   readonly ranges: readonly DmaLoggingRange[]

@@ -26,8 +26,11 @@ import { FeatureHeader } from './structs/feature-header.ts'
 export interface FeatureRequest {
   /** Feature index, known or not. */
   readonly feature: number
+  /** Whether VFIO_DEVICE_FEATURE_GET is set. */
   readonly get: boolean
+  /** Whether VFIO_DEVICE_FEATURE_SET is set. */
   readonly set: boolean
+  /** Whether VFIO_DEVICE_FEATURE_PROBE is set. */
   readonly probe: boolean
   /** As the caller declared it, 8 or more. */
   readonly argsz: number
@@ -39,6 +42,7 @@ export interface FeatureRequest {
 export interface FeatureCapabilities {
   /** {@link MigrationFlag} bits, 0 for a device without migration. */
   readonly flags: number
+  /** Whether it logs DMA. */
   readonly dmaLogging: boolean
 }
 

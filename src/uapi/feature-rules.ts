@@ -13,6 +13,7 @@ import { FeatureMigration } from './structs/feature-migration.ts'
 
 /** One row of the table of facts A.1. */
 export interface FeatureRule {
+  /** The feature that the row is about. */
   readonly feature: DeviceFeature
   /** VFIO_DEVICE_FEATURE_GET and VFIO_DEVICE_FEATURE_SET bits the feature allows. */
   readonly ops: number

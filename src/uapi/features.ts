@@ -31,6 +31,7 @@ export const DeviceFeature = {
   /** SET: precopy_info returns defined flags (2026). */
   MIG_PRECOPY_INFOv2: 12,
 } as const
+/** A feature's index. */
 export type DeviceFeature = (typeof DeviceFeature)[keyof typeof DeviceFeature]
 
 const NAMES = Object.keys(DeviceFeature)

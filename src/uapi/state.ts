@@ -27,6 +27,7 @@ export const DeviceState = {
   /** As PRE_COPY, but the device starts no new peer-to-peer DMA. */
   PRE_COPY_P2P: 7,
 } as const
+/** A device state's number. */
 export type DeviceState = (typeof DeviceState)[keyof typeof DeviceState]
 
 /** How many device states there are; a state number at or above this is out of range. */
@@ -42,6 +43,7 @@ export const MigrationFlag = {
   P2P: 2,
   PRE_COPY: 4,
 } as const
+/** One of the capability flags. */
 export type MigrationFlag = (typeof MigrationFlag)[keyof typeof MigrationFlag]
 
 const NAMES = Object.entries(DeviceState).map(([name]) => name)

@@ -13,8 +13,11 @@ import { userBytes } from './user-memory.ts'
 
 /** One field: kernel spelling, type, offset in bytes. */
 export interface Field<Type extends FieldType = FieldType> {
+  /** As the kernel spells it. */
   readonly name: string
+  /** Width and sign. */
   readonly type: Type
+  /** Bytes from the structure's start. */
   readonly offset: number
 }
 
@@ -30,7 +33,9 @@ export type FieldTable<Value> = {
 export interface Struct<Value> {
   /** Kernel spelling, without `struct`. */
   readonly name: string
+  /** Bytes of the structure. */
   readonly byteLength: number
+  /** Its fields by the value's keys. */
   readonly fields: FieldTable<Value>
   /**
    * Reads the structure at `address` (default 0); bytes behind it do not matter.

@@ -20,7 +20,9 @@ const MESSAGE_BYTES = 1024 * 1024
 
 /** What is needed of a BroadcastChannel; that of Node has it, too. */
 export interface BroadcastChannelLike extends ChannelTarget {
+  /** Sends a copy to all other ends. */
   postMessage(message: unknown): void
+  /** Leaves the channel. */
   close(): void
 }
 

@@ -26,12 +26,19 @@ export interface WorkerOptions extends EngineWorkerOptions {
  * ```
  */
 export function createWorker(options: WorkerOptions = {}): Promise<EngineWorker> {
-  // Bundlers know exactly this form.
+  const script = options.script ?? sourceScript()
   const worker =
-    options.script === undefined
-      ? new Worker(new URL('./engine-worker.js', import.meta.url), { type: 'module' })
-      : new Worker(options.script, { type: 'module' })
+    script === undefined
+      ? // Bundlers know exactly this form.
+        new Worker(new URL('./engine-worker.js', import.meta.url), { type: 'module' })
+      : new Worker(script, { type: 'module' })
   return EngineWorker.start(new WebThread(worker), options)
+}
+
+/** Where Deno and Bun run the sources as they are. */
+function sourceScript(): string | undefined {
+  const { url } = import.meta
+  return url.endsWith('/create-worker.ts') ? url.replace(/create(-worker\.ts)$/, 'engine$1') : undefined
 }
 
 class WebThread implements WorkerThread {

@@ -6,14 +6,19 @@
 
 /** What an event of a channel tells; everything in it comes from the other side. */
 export interface ChannelEvent {
+  /** What happened: 'message', 'close', ... */
   readonly type: string
+  /** Of a message. */
   readonly data?: unknown
+  /** Of a close: why. */
   readonly code?: unknown
 }
 
 /** The part of an EventTarget that channels need; those of Node have it, too. */
 export interface ChannelTarget {
+  /** As of an EventTarget. */
   addEventListener(type: string, listener: (event: ChannelEvent) => void): void
+  /** As of an EventTarget. */
   removeEventListener(type: string, listener: (event: ChannelEvent) => void): void
 }
 

@@ -19,8 +19,11 @@ const MESSAGE_BYTES = 1024 * 1024
 
 /** What is needed of a MessagePort, a Worker, or the global scope of one; ports of Node have it, too. */
 export interface MessagePortLike extends ChannelTarget {
+  /** Sends, and gives the buffers away. */
   postMessage(message: unknown, transfer: ArrayBuffer[]): void
+  /** Begins to deliver, where ports wait for that. */
   start?(): void
+  /** Closes the port; a worker's scope has it, too, and ends by it. */
   close?(): void
 }
 

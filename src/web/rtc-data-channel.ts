@@ -22,14 +22,23 @@ const LOW_BUFFERED_BYTES = 256 * 1024
 
 /** What is needed of an RTCDataChannel. */
 export interface RtcDataChannelLike extends ChannelTarget {
+  /** Must be true. */
   readonly ordered: boolean
+  /** Must be null: sent until it arrives. */
   readonly maxRetransmits: number | null
+  /** Must be null: sent until it arrives. */
   readonly maxPacketLifeTime: number | null
+  /** 'connecting', 'open', 'closing' or 'closed'. */
   readonly readyState: string
+  /** Bytes given to the channel and not sent yet. */
   readonly bufferedAmount: number
+  /** At how many of them `bufferedamountlow` is fired. */
   bufferedAmountLowThreshold: number
+  /** Set to 'arraybuffer'. */
   binaryType: string
+  /** Queues one message. */
   send(message: string | Uint8Array<ArrayBuffer>): void
+  /** Closes the channel when all is sent. */
   close(): void
 }
 

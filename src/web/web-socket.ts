@@ -30,10 +30,15 @@ const CLOSED = 3
 
 /** What is needed of a WebSocket. */
 export interface WebSocketLike extends ChannelTarget {
+  /** 0 connecting, 1 open, 2 closing, 3 closed. */
   readonly readyState: number
+  /** Bytes given to the socket and not sent yet. */
   readonly bufferedAmount: number
+  /** Set to 'arraybuffer'. */
   binaryType: string
+  /** Queues one message. */
   send(message: string | Uint8Array<ArrayBuffer>): void
+  /** Closes the socket when all is sent. */
   close(code?: number): void
 }
 

@@ -187,6 +187,23 @@ describe('createEngine', () => {
     expect((await fresh.createEngine({ memoryBytes: 10 })).variant).toBe('reference')
     expect(await codeOf(fresh.createEngine({ variant: 'baseline' }))).toBe('EOPNOTSUPP')
   })
+
+  test.each([false, true])(
+    'a host that forbids WebAssembly is EPERM until it allows it, shared: %s',
+    async (shared) => {
+      vi.resetModules()
+      const fresh = await import('../../src/engine/create-engine.ts')
+      const compile = vi.spyOn(WebAssembly, 'compile').mockRejectedValue(new WebAssembly.CompileError('CSP'))
+      await expect(fresh.createEngine({ shared })).rejects.toMatchObject({
+        code: 'EPERM',
+        message: expect.stringContaining("'wasm-unsafe-eval'") as string,
+        cause: expect.any(WebAssembly.CompileError) as Error,
+      })
+      expect((await fresh.createEngine({ variant: 'reference' })).variant).toBe('reference')
+      compile.mockRestore()
+      expect((await fresh.createEngine({ shared })).variant).toBe('simd')
+    },
+  )
 })
 
 describe('defaultEngine', () => {

@@ -54,6 +54,7 @@ export interface BulkOptions {
 
 /** Local memory from outside, as a host's mapping of a BAR. */
 export interface BulkMemory {
+  /** As it was created. */
   readonly byteLength: number
   /** Copies out; EINVAL outside, ENODEV while the device is not open. */
   read(offset: number, dst: Uint8Array): void
@@ -63,8 +64,11 @@ export interface BulkMemory {
 
 /** The bulk driver; open it with `VfioDevice.open`. */
 export interface BulkDriver extends Driver {
+  /** Register access: region 0 is the registers, 1 the descriptor ring. */
   readonly regions: DeviceRegions
+  /** Local memory from outside. */
   readonly memory: BulkMemory
+  /** DMA logging of what descriptors write to host memory. */
   readonly dirtyLog: DirtyLog
   /** Records that the workload has written since power-on, across migrations. */
   readonly sequence: bigint
@@ -76,6 +80,7 @@ export interface BulkDriver extends Driver {
   readonly workload: Required<BulkWorkload>
   /** Bytes at the end of memory that the workload leaves alone. */
   readonly reservedBytes: number
+  /** Slows the workload by 0 to 99 percent. */
   throttle(percent: number): Awaitable<void>
   /** Interrupts raised since the driver was created. */
   readonly interrupts: number

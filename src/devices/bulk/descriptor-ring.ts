@@ -43,7 +43,9 @@ export const DescriptorStatus = { PENDING: 0, DONE: 1, ERROR: 2 } as const
 
 /** Memory behind the device's DMA, by IOVA. A throw makes the descriptor fail. */
 export interface HostMemory {
+  /** Fills `dst` with the bytes at `iova`. */
   read(iova: bigint, dst: Uint8Array): void
+  /** Stores `src` at `iova`. */
   write(iova: bigint, src: Uint8Array): void
 }
 

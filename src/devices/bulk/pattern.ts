@@ -13,11 +13,11 @@
 
 import { VfioError } from '../../errors.ts'
 
-/** Pattern names; the PATTERN register holds the index. */
-export const BULK_PATTERNS = ['uniform', 'hot-set', 'sweep', 'burst'] as const
-
 /** How the workload writes, see {@link BulkWorkload}. */
-export type BulkPattern = (typeof BULK_PATTERNS)[number]
+export type BulkPattern = 'uniform' | 'hot-set' | 'sweep' | 'burst'
+
+/** Pattern names; the PATTERN register holds the index. */
+export const BULK_PATTERNS: readonly BulkPattern[] = ['uniform', 'hot-set', 'sweep', 'burst']
 
 /** Fractions are kept in this many parts. */
 export const FRACTION_PARTS = 65_536

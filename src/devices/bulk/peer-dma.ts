@@ -26,6 +26,7 @@ export interface BulkP2pEvent {
   readonly kind: 'start' | 'finish' | 'accepted' | 'refused'
   /** Where it happened, and the other end; places in the link. */
   readonly device: number
+  /** The other end; its place in the link. */
   readonly peer: number
   /** Bytes of the transfer or of the part. */
   readonly bytes: number
@@ -35,9 +36,13 @@ export interface BulkP2pEvent {
 
 /** Transfers made and parts of transfers met, since the driver was created. */
 export interface BulkP2pCounts {
+  /** Transfers begun here. */
   readonly started: number
+  /** Of them, those that are done. */
   readonly finished: number
+  /** Parts of peers' transfers that reached this device's memory. */
   readonly accepted: number
+  /** Parts that came while the peer should have been quiet; see {@link BulkP2pEvent}. */
   readonly refused: number
 }
 

@@ -58,7 +58,7 @@ export type BulkVerdict =
     }
 
 /** Memory to look at: `bulk.memory`, or its bytes. */
-type ReadableMemory =
+export type ReadableMemory =
   Uint8Array | { readonly byteLength: number; read(offset: number, dst: Uint8Array): void }
 
 /** Somebody who wrote records, into slots of its own. */

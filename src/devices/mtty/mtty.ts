@@ -61,8 +61,11 @@ export interface MttyOptions {
 
 /** An mtty: a driver with the pins a test can look at. */
 export interface Mtty extends Driver {
+  /** How many serial ports it has. */
   readonly ports: 1 | 2
+  /** See {@link MttyOptions}. */
   readonly profile: 'strict' | 'exact'
+  /** Register access; region n is port n's. */
   readonly regions: DeviceRegions
   /** How often the interrupt line rose. */
   readonly interrupts: number

@@ -23,9 +23,11 @@ const FINGERPRINT_DIGITS = 16
 export interface Hello {
   /** Lowest and highest version of the hand-over protocol that it speaks. */
   readonly versions: readonly [number, number]
+  /** One for each device. */
   readonly streams: readonly StreamOffer[]
   /** Whether the last stream is the guest's memory. */
   readonly memory: boolean
+  /** Over how many connections it comes. */
   readonly connections: number
   /** The state the devices were in: a stopped device stays stopped. */
   readonly finalState: 'RUNNING' | 'STOP'
@@ -33,6 +35,7 @@ export interface Hello {
 
 /** One device of a {@link Hello}. */
 export interface StreamOffer {
+  /** Type, versions and fingerprint, which must be the destination's. */
   readonly identity: DeviceIdentity
 }
 

@@ -16,6 +16,7 @@ import { checkTicket, type HandoverTicket } from './ticket.ts'
 
 /** How a hand-over was settled. */
 export interface HandoverOutcome {
+  /** Migration id, 32 hexadecimal digits. */
   readonly id: string
   /**
    * 'undecided': the other side knows nothing of it, which decides nothing.
@@ -34,6 +35,7 @@ export interface HandoverVerdict {
 export interface ResolveOptions {
   /** For the other side's answer, or its question; default 10,000 ms. */
   readonly replyTimeoutMs?: number
+  /** How often the source asks again; default 1000 ms. */
   readonly resendMs?: number
 }
 

@@ -9,9 +9,11 @@ import { ID_BYTES } from './frame.ts'
 
 /** Names a hand-over, to settle it with `resolveHandover` when the ends meet again. */
 export interface HandoverTicket {
+  /** Of the ticket's form. */
   readonly version: 1
   /** Migration id, 32 hexadecimal digits. */
   readonly id: string
+  /** Which side it is of. */
   readonly role: 'source' | 'destination'
   /**
    * destination: 'ready' before COMMIT came, 'committed' from then on. source: always 'committed'.

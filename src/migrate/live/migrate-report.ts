@@ -17,8 +17,11 @@ export type SwitchoverReason = 'converged' | 'max-iterations' | 'timeout' | 'no-
 export interface IterationReport {
   /** 1 is the first pass, over everything. */
   readonly iteration: number
+  /** Sent in it. */
   readonly bytes: number
+  /** How long it took. */
   readonly elapsedMs: number
+  /** Sent in it, per second. */
   readonly bytesPerSecond: number
   /** Unread at its end. */
   readonly remainingBytes: number
@@ -28,15 +31,19 @@ export interface IterationReport {
 
 /** How far a migration is; bytes and milliseconds. */
 export interface MigrateProgress {
+  /** What it is doing. */
   readonly phase: MigratePhase
+  /** Since it began. */
   readonly elapsedMs: number
   /** Sent so far, all devices. */
   readonly bytes: number
+  /** The pass under way; 1 is the first. */
   readonly iteration: number
   /** Unread now; absent when not known. */
   readonly remainingBytes?: number
   /** Over a sliding window; absent before the first measurement. */
   readonly bytesPerSecond?: number
+  /** Written by the devices, as far as that can be told. */
   readonly dirtyBytesPerSecond?: number
   /** If the devices were stopped now. */
   readonly expectedDowntimeMs?: number
@@ -65,6 +72,7 @@ export interface MigrateReport {
   readonly id: string
   /** Bytes of all migration streams. */
   readonly bytes: number
+  /** In all, to the end of the cleanup. */
   readonly elapsedMs: number
   /** Over pre-copy and drain. */
   readonly bytesPerSecond: number
@@ -74,12 +82,15 @@ export interface MigrateReport {
   readonly ticket?: HandoverTicket
   /** Where the connection broke, while it is undecided. */
   readonly undecidedBecause?: string
+  /** The passes of pre-copy. */
   readonly iterations: readonly IterationReport[]
   /** From the request to stop until the destination said that it runs. */
   readonly downtimeMs?: number
   /** What that was expected to be when the devices were stopped. */
   readonly expectedDowntimeMs?: number
+  /** As it was asked for. */
   readonly downtimeLimitMs: number
+  /** Why the devices were stopped; absent when they were not. */
   readonly switchover?: SwitchoverReason
   /** The longest part of the downtime. */
   readonly downtimeBoundBy?: 'stop' | 'drain' | 'load' | 'commit'
@@ -89,8 +100,11 @@ export interface MigrateReport {
   readonly throttlePercent: number
   /** A cancellation that came after COMMIT had begun: it was too late. */
   readonly canceledTooLate?: true
+  /** How many carried it. */
   readonly connections: number
+  /** By device: its type, and the bytes of its stream. */
   readonly devices: readonly { readonly type: string; readonly bytes: number }[]
+  /** How long each part took, milliseconds. */
   readonly phases: {
     /** Discovery, and the destination in RESUMING. */
     readonly setupMs: number

@@ -12,6 +12,7 @@ export class MigrationError extends VfioError {
   /** Who runs the devices now is in its `owner`. */
   readonly report: MigrateReport
 
+  /** The first error, what came of the migration in words, and the report. */
   constructor(first: VfioError, outcome: string, report: MigrateReport) {
     const { code, errno, section, offset } = first
     super(code, `${first.message}; ${outcome}`, {

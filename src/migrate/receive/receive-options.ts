@@ -13,6 +13,7 @@ import type { ReceiveProgress } from './receive-report.ts'
 export interface ReceiveOptions {
   /** Gives up until COMMIT came; later it has no effect. */
   readonly signal?: AbortSignal | undefined
+  /** Called as the migration goes on. */
   readonly onProgress?: ((progress: ReceiveProgress) => void) | undefined
   /** For the first message of a connection; default 5000. */
   readonly helloTimeoutMs?: number | undefined

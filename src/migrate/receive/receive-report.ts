@@ -13,6 +13,7 @@ export interface ReceiveReport {
   readonly id: string
   /** Bytes of all migration streams. */
   readonly bytes: number
+  /** In all. */
   readonly elapsedMs: number
   /** Over the transfer phase. */
   readonly bytesPerSecond: number
@@ -20,7 +21,9 @@ export interface ReceiveReport {
   readonly owner: Owner | 'undecided'
   /** There while the hand-over is undecided. */
   readonly ticket?: HandoverTicket
+  /** By device: its type, and the bytes of its stream. */
   readonly devices: readonly { readonly type: string; readonly bytes: number }[]
+  /** How long each part took, milliseconds. */
   readonly phases: {
     /** Into RESUMING. */
     readonly prepareMs: number
@@ -39,8 +42,12 @@ export type ReceivePhase = 'prepare' | 'transfer' | 'load' | 'ready' | 'start' |
 
 /** How far a receiver is. */
 export interface ReceiveProgress {
+  /** Migration id, 32 hexadecimal digits. */
   readonly id: string
+  /** What it is doing. */
   readonly phase: ReceivePhase
+  /** Received so far, all devices. */
   readonly bytes: number
+  /** Since it began. */
   readonly elapsedMs: number
 }

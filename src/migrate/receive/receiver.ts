@@ -50,6 +50,7 @@ export class Receiver {
   /** Devices that were received here. */
   readonly #arrived = new WeakSet<MigrationDevice>()
 
+  /** A receiver for devices, which it touches when a migration comes. */
   constructor(target: ReceiveTarget, options: ReceiveOptions = {}) {
     this.#target = target
     this.#options = receiveDefaults(options)

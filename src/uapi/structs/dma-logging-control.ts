@@ -15,6 +15,7 @@ import { type Struct, defineStruct } from '../struct.ts'
 export interface DmaLoggingControl {
   /** In: the granularity wanted, bytes. Out: the one in use. */
   pageSize: bigint
+  /** How many ranges there are. */
   numRanges: number
   /** Never looked at. */
   reserved: number

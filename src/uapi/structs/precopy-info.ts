@@ -14,10 +14,13 @@ import { type Struct, defineStruct } from '../struct.ts'
 
 /** `struct vfio_precopy_info`. */
 export interface PrecopyInfoStruct {
+  /** Bytes of the structure that the caller has room for. */
   argsz: number
   /** {@link VFIO_PRECOPY_INFO_REINIT}; only meaningful after the INFOv2 opt-in. */
   flags: number
+  /** What should reach the destination before the switchover, unread bytes. */
   initialBytes: bigint
+  /** State that changed after it was first captured, unread bytes. */
   dirtyBytes: bigint
 }
 
