@@ -15,6 +15,7 @@ export {
 export type { MemoryDefinition } from './device-blueprint.ts'
 export type { DeviceMemory } from './memory-region.ts'
 export type { Tracking } from './page-record.ts'
+export { wrapMemory, type WrapMemoryOptions } from './wrap-memory.ts'
 export {
   array,
   type ArrayField,
