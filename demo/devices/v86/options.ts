@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DefinedDevice } from '../../../src/index.ts'
+import type { DefinedDevice, ScalarField } from 'stopcopy'
 
 /** Bytes of an image that the machine boots from or shows as a disk. */
 export type V86Image = Uint8Array<ArrayBuffer> | ArrayBuffer
@@ -55,7 +55,7 @@ export type V86Frame =
 /** One machine. */
 export interface V86Machine {
   /** For `VfioDevice.open`, any number of times, one at a time. */
-  readonly driver: DefinedDevice<Record<never, never>, 'ram' | 'vga' | 'rest'>
+  readonly driver: DefinedDevice<{ stateBytes: ScalarField<number> }, 'ram' | 'vga' | 'rest'>
   /** RAM, a view taken anew: do not hold it across an `await`. */
   readonly ram: Uint8Array<ArrayBuffer>
   /** The screen now; undefined where there is nothing to show yet. */
