@@ -53,8 +53,9 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
   quiesce?(device: DeviceContext<S, M>, options: { signal: AbortSignal }): Awaitable<void>
   /**
    * Writes state that the model keeps elsewhere to `state` and `memory`: called before a saving session looks
-   * at them, while the device runs (PRE_COPY begins; an early picture, so that less is left) and when it has
-   * stopped (STOP_COPY begins). Memory written here must be marked, unless tracking finds it.
+   * at them, while the device runs (PRE_COPY begins; an early picture, so that less is left), when it has
+   * stopped (STOP_COPY begins), and when their length is asked for. Memory written here must be marked,
+   * unless tracking finds it.
    */
   capture?(device: DeviceContext<S, M>, options: { running: boolean }): Awaitable<void>
   /**
@@ -170,7 +171,7 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
     return this.#opened.transition(from, to, options)
   }
 
-  stopCopyLength(): number {
+  stopCopyLength(): Awaitable<number> {
     return this.#opened.stopCopyLength()
   }
 

@@ -7,7 +7,7 @@
 import { ArcOptions } from '../device/arc-options.ts'
 import type { DeviceRegions } from '../device/driver.ts'
 import type { Engine } from '../engine/index.ts'
-import { VfioError } from '../errors.ts'
+import { type Awaitable, VfioError } from '../errors.ts'
 import { encodeConfiguration } from '../format/index.ts'
 import type { SessionEnd } from '../session/session-end.ts'
 import { DeviceState } from '../uapi/index.ts'
@@ -121,9 +121,16 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     }
   }
 
-  stopCopyLength(): number {
+  stopCopyLength(): Awaitable<number> {
     // In ERROR the session is over, and its memory may be another's.
     if (this.#source?.ended === false) return this.#source.remainingBytes
+    // What is kept elsewhere must not overwrite what a stream brings.
+    if (this.#definition.capture === undefined || this.#sink !== undefined) return this.#wholeStreamBytes()
+    const captured = this.#definition.capture(this, { running: this.#running })
+    return Promise.resolve(captured).then(() => this.#wholeStreamBytes())
+  }
+
+  #wholeStreamBytes(): number {
     return wholeStreamBytes(this.engine, this.#regions, {
       configurationBytes: this.#configuration().length,
       stateBytes: this.#program.packedBytes,

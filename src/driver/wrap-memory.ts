@@ -56,9 +56,6 @@ export interface WrapMemoryOptions {
  */
 export function wrapMemory(memory: LinearMemory | ArrayBuffer, options: WrapMemoryOptions): MemoryDefinition {
   const { byteOffset, byteLength, allocate, stable = false, tracking = 'hash', iova } = options
-  const refuse = (reason: string): never => {
-    throw new VfioError('EINVAL', `Cannot wrap memory: ${reason}`)
-  }
   const isLinear = !(memory instanceof ArrayBuffer)
   const size = isLinear ? memory.buffer?.byteLength : memory.byteLength
   if (typeof size !== 'number') refuse('it is none, pass a WebAssembly.Memory or an ArrayBuffer')
@@ -70,4 +67,8 @@ export function wrapMemory(memory: LinearMemory | ArrayBuffer, options: WrapMemo
     refuse('allocate gives WebAssembly memory and this is an ArrayBuffer, leave allocate out')
   const foreign = new ForeignMemory(memory, { byteOffset, byteLength, allocate, stable })
   return { byteLength, tracking, ...(iova === undefined ? {} : { iova }), foreign }
+}
+
+function refuse(reason: string): never {
+  throw new VfioError('EINVAL', `Cannot wrap memory: ${reason}`)
 }

@@ -35,7 +35,7 @@ function emulator(inPlace: boolean, stable: boolean): Driver {
 for (const inPlace of [true, false])
   for (const stable of [true, false])
     describe(`wrapped memory, ${inPlace ? 'in place' : 'staged'}, ${stable ? 'stable' : 'copied'}`, () => {
-      const driver = (): Driver => emulator(inPlace, stable)
-      for (const test of conformance(() => VfioDevice.open(driver()), { driver, watchMs: 2 }))
+      const options = { driver: (): Driver => emulator(inPlace, stable), watchMs: 2 }
+      for (const test of conformance(() => VfioDevice.open(options.driver()), options))
         it(`${test.name}: ${test.rule}`, () => test.run())
     })

@@ -51,8 +51,6 @@ export async function loadEmulator(
   const { wasm, bios = tinyBios(), vgaBios, cdrom, bzimage, cmdline, screen } = options
   const disk = hardDisk(options)
   return new Promise((resolve, reject) => {
-    const image = (name: string, bytes: V86Image | undefined) =>
-      bytes === undefined ? {} : { [name]: { buffer: copyOf(bytes).buffer } }
     const settings: V86Options = {
       wasm_fn: async (imports) => {
         try {
@@ -88,7 +86,7 @@ export async function loadEmulator(
       try {
         resolve({ v86, internals: internalsOf(v86) })
       } catch (error) {
-        reject(error as Error)
+        reject(error)
       }
     })
   })
@@ -107,4 +105,9 @@ async function instantiate(
 /** Bytes of their own: v86 keeps and writes what it is given. */
 function copyOf(image: V86Image): Uint8Array<ArrayBuffer> {
   return image instanceof ArrayBuffer ? new Uint8Array(image.slice(0)) : image.slice()
+}
+
+/** An option of v86. */
+function image(name: string, bytes: V86Image | undefined): Partial<V86Options> {
+  return bytes === undefined ? {} : { [name]: { buffer: copyOf(bytes).buffer } }
 }

@@ -45,6 +45,8 @@ class Machine implements V86Machine {
   readonly #ramOffset: number
   readonly #ramBytes: number
   #failure: unknown
+  /** Whether the captured state is the machine's: its time stamp counter would go on while it is stopped. */
+  #isCaptured = false
 
   constructor(emulator: Emulator, options: V86MachineOptions, stateBytes: number) {
     this.#emulator = emulator
@@ -70,10 +72,12 @@ class Machine implements V86Machine {
   }
 
   sendScancodes(codes: readonly number[]): void {
+    this.#isCaptured = false
     this.#emulator.v86.keyboard_send_scancodes([...codes])
   }
 
   sendSerial(bytes: Uint8Array): void {
+    this.#isCaptured = false
     this.#emulator.v86.serial_send_bytes(0, bytes)
   }
 
@@ -106,13 +110,13 @@ class Machine implements V86Machine {
       resume: () => {
         this.#checkAlive('run')
         this.#powerOn.leave()
+        this.#isCaptured = false
         core.run()
       },
-      quiesce: () => {
-        this.#checkAlive('stop')
-        this.#stop()
-      },
-      capture: ({ state, memory }) => {
+      quiesce: () => this.#stop(),
+      capture: ({ state, memory }, { running }) => {
+        this.#checkAlive('save')
+        if (this.#isCaptured) return
         const saved = saveDeviceState(core)
         if (saved.length > stateBytes)
           throw new VfioError(
@@ -122,6 +126,7 @@ class Machine implements V86Machine {
         memory.rest.bytes.set(saved)
         memory.rest.bytes.fill(0, saved.length, Math.max(saved.length, state.stateBytes))
         state.stateBytes = saved.length
+        this.#isCaptured = !running
       },
       load: ({ state, memory }) => {
         const saved = memory.rest.bytes.subarray(0, state.stateBytes)
@@ -129,9 +134,11 @@ class Machine implements V86Machine {
         if (fault !== undefined) throw new VfioError('EINVAL', `Cannot load the machine: ${fault}`)
         this.#powerOn.leave()
         restoreDeviceState(core, saved)
+        this.#isCaptured = true
       },
       reset: ({ memory }) => {
         this.#failure = undefined
+        this.#isCaptured = false
         this.#powerOn.restore(core, memory.ram.bytes, memory.vga.bytes)
       },
     })

@@ -37,7 +37,7 @@ export interface V86MachineOptions {
   readonly screen?: HTMLElement
   /** Each byte that the machine sends on COM1. */
   readonly onSerial?: (byte: number) => void
-  /** The emulator failed, and with it the device: it is in ERROR until it is reset. */
+  /** The emulator failed and stands still: to save it, or to let it run, fails with EIO until it is reset. */
   readonly onFailure?: (cause: unknown) => void
 }
 

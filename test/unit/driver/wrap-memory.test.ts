@@ -200,12 +200,12 @@ describe.each(WAYS)('foreign memory, %s', (way) => {
     let written = 0
     const running = new Set<Guest>()
     /** Looks at the destination's memory the moment it begins to run. */
-    let onArrival: (arrived: Uint8Array) => void = () => {}
+    let onArrival: ((arrived: Uint8Array) => void) | undefined
     const make = (): Guest => {
       let timer: ReturnType<typeof setInterval> | undefined
       const made: Guest = guest(way, {
         onRun: () => {
-          onArrival(made.bytes())
+          onArrival?.(made.bytes())
           running.add(made)
           timer = setInterval(() => {
             const bytes = made.bytes()
@@ -232,7 +232,7 @@ describe.each(WAYS)('foreign memory, %s', (way) => {
       const arrivals: boolean[] = []
       onArrival = (arrived) => arrivals.push(same(arrived, source.bytes()))
       const report = await migrate(from, to, {})
-      onArrival = () => {}
+      onArrival = undefined
       expect(report.iterations.length).toBeGreaterThan(0)
       expect(arrivals).toEqual([true])
       expect([...running]).toEqual([target])
@@ -257,6 +257,34 @@ it('precopy info tells what was found and nothing else', async () => {
   expect(session.precopyInfo()).toEqual({ initialBytes: 0, dirtyBytes: 40 + PAGE, reinit: false })
   await device.close()
 })
+
+const over = (byteLength: number, allocate: (bytes: number) => number, tracking: Tracking = 'hash') => {
+  const memory = new WebAssembly.Memory({ initial: 8 })
+  const ram = wrapMemory(memory, { byteOffset: 0, byteLength, allocate, tracking })
+  return defineDevice({ type: 'g', version: 1, engine: testEngine, state: {}, memory: { ram } })
+}
+
+/** A device whose model keeps a number outside its state. */
+const openKept = async (calls: string[], refuse = false) => {
+  const engine = await createEngine({ memoryBytes: 4 << 20 })
+  let kept = 0
+  const driver = defineDevice({
+    type: 'kept',
+    version: 1,
+    engine,
+    state: { copy: u32() },
+    capture({ state }, { running }) {
+      calls.push(running ? 'early' : 'stopped')
+      state.copy = kept
+    },
+    load({ state }) {
+      calls.push('load')
+      if (refuse) throw new Error('the model does not take it')
+      kept = state.copy
+    },
+  })
+  return { device: await VfioDevice.open(driver), set: (n: number) => (kept = n), get: () => kept }
+}
 
 describe('wrapMemory() refuses', () => {
   const memory = new WebAssembly.Memory({ initial: 1 })
@@ -298,12 +326,6 @@ describe('wrapMemory() refuses', () => {
 })
 
 describe('a device over foreign memory', () => {
-  const over = (byteLength: number, allocate: (bytes: number) => number, tracking: Tracking = 'hash') => {
-    const memory = new WebAssembly.Memory({ initial: 8 })
-    const ram = wrapMemory(memory, { byteOffset: 0, byteLength, allocate, tracking })
-    return defineDevice({ type: 'g', version: 1, engine: testEngine, state: {}, memory: { ram } })
-  }
-
   it('does not open when allocate gives nothing, a pointer outside, or one in the range', async () => {
     const before = testEngine.allocatedBytes
     expect(await codeOf(() => VfioDevice.open(over(PAGE, () => 0)))).toBe('ENOMEM')
@@ -349,48 +371,32 @@ describe('a device over foreign memory', () => {
 })
 
 describe('capture and load', () => {
-  const open = async (calls: string[], refuse = false) => {
-    const engine = await createEngine({ memoryBytes: 4 << 20 })
-    let kept = 0
-    const driver = defineDevice({
-      type: 'kept',
-      version: 1,
-      engine,
-      state: { copy: u32() },
-      capture({ state }, { running }) {
-        calls.push(running ? 'early' : 'stopped')
-        state.copy = kept
-      },
-      load({ state }) {
-        calls.push('load')
-        if (refuse) throw new Error('the model does not take it')
-        kept = state.copy
-      },
-    })
-    return { device: await VfioDevice.open(driver), set: (n: number) => (kept = n), get: () => kept }
-  }
-
   it('bring state in from where the model keeps it, and back', async () => {
     const calls: string[] = []
-    const source = await open(calls)
+    const source = await openKept(calls)
     source.set(1)
     const session = (await source.device.setState(PRE_COPY)) as DataSession
     const parts = [drain(session)]
     source.set(42)
     await source.device.setState(STOP_COPY)
     parts.push(drain(session))
-    const target = await open(calls)
+    const target = await openKept(calls)
     await restoreOpen(target.device, concat(parts))
     expect(target.get()).toBe(42)
     await source.device.setState(STOP)
+    await source.device.stopCopyLength()
     await source.device.setState(STOP_COPY)
-    expect(calls).toEqual(['early', 'stopped', 'load', 'stopped'])
+    await source.device.stopCopyLength()
+    expect(calls).toEqual(['early', 'stopped', 'load', 'stopped', 'stopped'])
+    await target.device.setState(RESUMING)
+    await target.device.stopCopyLength()
+    expect(calls.length).toBe(5)
   })
 
   it('a load that throws refuses the stream', async () => {
-    const source = await open([])
+    const source = await openKept([])
     const stream = await saveOpen(source.device)
-    const target = await open([], true)
+    const target = await openKept([], true)
     await expect(restoreOpen(target.device, stream)).rejects.toThrow(/the model does not take it, reset/)
     expect(await target.device.state()).toBe(RESUMING)
     await target.device.reset()
