@@ -13,7 +13,7 @@ afterAll(async () => {
   await Promise.all(machines.map((machine) => machine.destroy()))
 })
 
-async function machine(): Promise<V86Machine> {
+async function newMachine(): Promise<V86Machine> {
   const made = await createV86Machine({ wasm: V86_WASM, memoryBytes: 1 << 20 })
   machines.push(made)
   const { driver } = made
@@ -26,7 +26,7 @@ async function machine(): Promise<V86Machine> {
 }
 
 async function create(): Promise<VfioDevice> {
-  return VfioDevice.open((free.pop() ?? (await machine())).driver)
+  return VfioDevice.open((free.pop() ?? (await newMachine())).driver)
 }
 
 describe('v86, running our guest', () => {

@@ -67,11 +67,11 @@ export async function loadEmulator(
       },
       memory_size: sizes.memoryBytes,
       vga_memory_size: sizes.vgaMemoryBytes,
-      ...image('bios', bios),
-      ...image('vga_bios', vgaBios),
-      ...image('hda', disk),
-      ...image('cdrom', cdrom),
-      ...image('bzimage', bzimage),
+      ...imageOption('bios', bios),
+      ...imageOption('vga_bios', vgaBios),
+      ...imageOption('hda', disk),
+      ...imageOption('cdrom', cdrom),
+      ...imageOption('bzimage', bzimage),
       ...(cmdline === undefined ? {} : { cmdline }),
       ...(screen === undefined ? {} : { screen: { container: screen } }),
       autostart: false,
@@ -108,6 +108,6 @@ function copyOf(image: V86Image): Uint8Array<ArrayBuffer> {
 }
 
 /** An option of v86. */
-function image(name: string, bytes: V86Image | undefined): Partial<V86Options> {
+function imageOption(name: string, bytes: V86Image | undefined): Partial<V86Options> {
   return bytes === undefined ? {} : { [name]: { buffer: copyOf(bytes).buffer } }
 }
