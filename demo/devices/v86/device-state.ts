@@ -26,16 +26,18 @@ const VGA_AT = 52
 export function saveDeviceState(core: V86Core): Uint8Array<ArrayBuffer> {
   const { cpu } = core
   const { vga } = cpu.devices
-  const videoMemory = vga.svga_memory
+  const { svga_memory: videoMemory, pixel_buffer: pixels } = vga
   cpu.pack_memory = () => ({
     packed_memory: new Uint8Array(0),
     bitmap: { get_buffer: () => new ArrayBuffer(0) },
   })
   vga.svga_memory = new Uint8Array(0)
+  vga.pixel_buffer = new Uint8Array(0)
   try {
     return new Uint8Array(core.save_state())
   } finally {
     vga.svga_memory = videoMemory
+    vga.pixel_buffer = pixels
     // The prototype's own shows again.
     delete cpu.pack_memory
   }

@@ -26,6 +26,8 @@ export interface V86Layer {
 export interface V86Vga {
   /** A proxy; its memory is the WASM memory's. */
   svga_memory: Uint8Array
+  /** Made anew from video memory after a restore. */
+  pixel_buffer: Uint8Array
   readonly graphical_mode: boolean
   readonly svga_enabled: boolean
   readonly image_data: ImageData | null
@@ -81,6 +83,7 @@ const INTERNALS: readonly (readonly [path: string, type: string])[] = [
   ['v86.cpu.wm.exports.v86_malloc', 'function'],
   ['v86.cpu.devices.vga.svga_memory.byteOffset', 'number'],
   ['v86.cpu.devices.vga.svga_memory.length', 'number'],
+  ['v86.cpu.devices.vga.pixel_buffer.length', 'number'],
   ['v86.cpu.devices.vga.graphical_mode', 'boolean'],
   ['v86.cpu.devices.vga.screen_fill_buffer', 'function'],
   ['screen_adapter.get_text_screen', 'function'],

@@ -35,8 +35,9 @@ export class PowerOnImage {
   /** Puts it back, if anything else is there. */
   restore(core: V86Core, ram: Uint8Array, video: Uint8Array): void {
     if (this.#isThere) return
-    ram.fill(0)
-    video.fill(0)
+    // Pages that are zero stay untouched, and cost neither memory nor time in a scan.
+    clearPages(ram)
+    clearPages(video)
     for (const { offset, bytes } of this.#pieces) ram.set(bytes, offset)
     restoreDeviceState(core, this.#state)
   }
@@ -46,11 +47,23 @@ function piecesOf(ram: Uint8Array): Piece[] {
   const pieces: Piece[] = []
   let from = -1
   for (let at = 0; at <= ram.length; at += PAGE_BYTES) {
-    const isZero = at === ram.length || ram.subarray(at, at + PAGE_BYTES).every((byte) => byte === 0)
+    const isZero = at === ram.length || isZeroPage(ram, at)
     if (!isZero && from < 0) from = at
     if (!isZero || from < 0) continue
     pieces.push({ offset: from, bytes: ram.slice(from, at) })
     from = -1
   }
   return pieces
+}
+
+function clearPages(bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += PAGE_BYTES)
+    if (!isZeroPage(bytes, at)) bytes.fill(0, at, at + PAGE_BYTES)
+}
+
+/** By words: a byte at a time takes four times as long. */
+function isZeroPage({ buffer, byteOffset }: Uint8Array, at: number): boolean {
+  const words = new Int32Array(buffer, byteOffset + at, PAGE_BYTES / 4)
+  for (let n = 0; n < words.length; n++) if (words[n] !== 0) return false
+  return true
 }
