@@ -87,8 +87,8 @@ export function zeroRunsFind(
   return (found + 1) as i32
 }
 
-/** Lengths, not end pointers, bound the loops: the end of a full 4 GiB memory is no 32-bit number. */
-function isZero(at: usize, length: usize): bool {
+/** Whether all bytes are zero. Lengths, not end pointers, bound the loops: 4 GiB is no 32-bit number. */
+export function isZero(at: usize, length: usize): bool {
   if (ASC_FEATURE_SIMD) {
     for (; length >= 64; length -= 64) {
       const first = v128.or(v128.load(at), v128.load(at, 16))

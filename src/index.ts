@@ -30,6 +30,7 @@ export {
   type Kernels,
   type LayoutFault,
   type PostedJob,
+  type LinearMemory,
 } from './engine/index.ts'
 export { type Awaitable, Errno, type ErrnoName, VfioError, type VfioErrorOptions } from './errors.ts'
 export type { ChecksumKind, Configuration, StreamHeader } from './format/index.ts'
