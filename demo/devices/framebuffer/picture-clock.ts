@@ -20,13 +20,14 @@ export function timerClock(picturesPerSecond = 60): PictureClock {
   let speed = 1
   return {
     start(tick) {
+      // The first picture comes at once: who looks at a machine that was moved waits for it.
       let due = performance.now()
       const next = (): void => {
-        const periodMs = 1000 / (picturesPerSecond * speed)
         const now = performance.now()
         // Pictures that were missed are not caught up with.
-        due = Math.max(due + periodMs, now)
+        due = Math.max(due, now)
         timer = setTimeout(() => {
+          due += 1000 / (picturesPerSecond * speed)
           next()
           tick()
         }, due - now)
