@@ -50,9 +50,12 @@ function registerWrites(input: MachineInput): readonly (readonly [register: numb
     return key === undefined || !input.down ? [] : [[FramebufferRegister.KEY, key]]
   }
   const { x, y, inside, pressed } = input
-  const at = (part: number, size: number): number => Math.min(size - 1, Math.max(0, Math.floor(part * size)))
   return [
-    [FramebufferRegister.POINTER, at(x, WIDTH) | (at(y, HEIGHT) << 16)],
+    [FramebufferRegister.POINTER, pixelAt(x, WIDTH) | (pixelAt(y, HEIGHT) << 16)],
     [FramebufferRegister.BUTTONS, (pressed ? 1 : 0) | (inside ? 2 : 0)],
   ]
+}
+
+function pixelAt(part: number, size: number): number {
+  return Math.min(size - 1, Math.max(0, Math.floor(part * size)))
 }

@@ -64,7 +64,7 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
       return
     }
     try {
-      say(departure(await migrate(guest.device, connection, { downtimeLimitMs: 100 })))
+      say(departure(await migrate(guest.device, connection, { downtimeLimitMs: 100 }), guest))
       await guest.device.close()
     } catch (error) {
       // It runs on here.
@@ -104,8 +104,8 @@ function arrival({ bytes, phases }: ReceiveReport, { display }: Guest): string {
   return `a display came: ${bytes} bytes, it runs here from tick ${display.state.tick} (loaded and started in ${ms} ms)`
 }
 
-function departure({ bytes, downtimeMs = 0 }: MigrateReport): string {
-  return `a display went: ${bytes} bytes, down for ${downtimeMs.toFixed(1)} ms`
+function departure({ bytes, downtimeMs = 0 }: MigrateReport, { display }: Guest): string {
+  return `a display went at tick ${display.state.tick}: ${bytes} bytes, down for ${downtimeMs.toFixed(1)} ms`
 }
 
 function words(error: unknown): string {

@@ -27,14 +27,9 @@ export interface ServedFolder {
 export async function serveFolder(folder: string, port: number): Promise<ServedFolder> {
   const root = resolve(folder)
   const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://host')
-    const path = resolve(root, `.${decodeURIComponent(pathname)}`, pathname.endsWith('/') ? 'index.html' : '')
-    if (!path.startsWith(root + sep)) return void response.writeHead(403).end()
-    readFile(path).then(
-      (bytes) => {
-        const type = TYPES[extname(path)] ?? 'application/octet-stream'
-        response.writeHead(200, { 'content-type': type, 'cache-control': 'no-cache' }).end(bytes)
-      },
+    fileOf(root, request.url ?? '/').then(
+      ({ type, bytes }) =>
+        response.writeHead(200, { 'content-type': type, 'cache-control': 'no-cache' }).end(bytes),
       () => response.writeHead(404).end(),
     )
   })
@@ -47,6 +42,14 @@ export async function serveFolder(folder: string, port: number): Promise<ServedF
         server.closeAllConnections()
       }),
   }
+}
+
+/** @throws Error when there is no such file below `root` */
+async function fileOf(root: string, url: string): Promise<{ type: string; bytes: Uint8Array }> {
+  const { pathname } = new URL(url, 'http://host')
+  const path = resolve(root, `.${decodeURIComponent(pathname)}`, pathname.endsWith('/') ? 'index.html' : '')
+  if (!path.startsWith(root + sep)) throw new Error('Cannot serve it: it is outside')
+  return { type: TYPES[extname(path)] ?? 'application/octet-stream', bytes: await readFile(path) }
 }
 
 function listening(server: Server, port: number): Promise<void> {

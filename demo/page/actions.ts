@@ -109,8 +109,15 @@ export class Actions {
         const { port1, port2 } = new MessageChannel()
         const receiving = this.#receive(to, from.kind, { via: 'port', port: port2 }, [port2])
         // Its failure is the sender's, too.
-        receiving.catch(() => {})
-        const sent = await this.#send(from, { via: 'port', port: port1 }, [port1], damageAt)
+        const over = Promise.allSettled([receiving])
+        let sent: SentResult
+        try {
+          sent = await this.#send(from, { via: 'port', port: port1 }, [port1], damageAt)
+        } catch (error) {
+          void to.client.ask({ ask: 'cancel' })
+          await over
+          throw error
+        }
         const { started } = await receiving
         if (sent.stopped !== undefined) showProof(sent.stopped, started)
         this.#used = to

@@ -19,7 +19,8 @@ export function formatMs(ms: number): string {
 }
 
 /** The element of that id. */
-export function element<T extends HTMLElement>(id: string): T {
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller knows its own page
+export function element<T extends HTMLElement = HTMLElement>(id: string): T {
   const found = document.getElementById(id)
   if (found === null) throw new Error(`The page has no #${id}`)
   return found as T

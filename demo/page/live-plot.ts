@@ -10,6 +10,9 @@ import { formatMs } from './format.ts'
 
 const HEIGHT = 190
 const MEGA = 1e6
+/** Its enum is one of types alone. */
+// oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- the same number
+const RIGHT_SIDE: uPlot.Axis.Side = 1
 
 /** Redraws at most once a picture of the page. */
 export class LivePlot {
@@ -99,7 +102,7 @@ export class LivePlot {
         axes: [
           { ...axis, size: 26, values: (_, ticks) => ticks.map((value) => `${value} s`) },
           { ...axis, scale: 'mega' },
-          { ...axis, scale: 'rate', side: 1, grid: { show: false } },
+          { ...axis, scale: 'rate', side: RIGHT_SIDE, grid: { show: false } },
         ],
         series: [
           {},

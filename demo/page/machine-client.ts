@@ -17,8 +17,8 @@ export class MachineFailure extends Error {
 }
 
 interface Waiting {
-  resolve(result: unknown): void
-  reject(error: Error): void
+  readonly resolve: (result: never) => void
+  readonly reject: (error: Error) => void
 }
 
 /** Asks the Worker, which is started with it. */
@@ -33,7 +33,7 @@ export class MachineClient {
       if (data.id === undefined) return onNotice(data.notice)
       const waiting = this.#waiting.get(data.id)
       this.#waiting.delete(data.id)
-      if ('result' in data) waiting?.resolve(data.result)
+      if ('result' in data) waiting?.resolve(data.result as never)
       else waiting?.reject(new MachineFailure(data.failure.code, data.failure.message))
     })
     this.#worker.addEventListener('error', ({ message }) => {
@@ -47,7 +47,7 @@ export class MachineClient {
   ask<R extends Request>(request: R, transfer: Transferable[] = []): Promise<Results[R['ask']]> {
     const id = ++this.#asked
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject })
+      this.#waiting.set(id, { resolve, reject })
       this.#worker.postMessage({ id, request }, transfer)
     })
   }

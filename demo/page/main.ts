@@ -4,7 +4,6 @@
  * @module
  */
 
-import 'uplot/dist/uPlot.min.css'
 import { Actions } from './actions.ts'
 
 void new Actions().begin()

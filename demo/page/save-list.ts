@@ -20,7 +20,7 @@ export class SaveList {
     try {
       const folder = await savesFolder()
       for await (const handle of folder.values()) {
-        if (handle.kind === 'file') files.push(await (handle as FileSystemFileHandle).getFile())
+        if (handle.kind === 'file') files.push(await handle.getFile())
       }
     } catch {
       element('saves-note').textContent = 'this browser keeps none here'
@@ -40,7 +40,7 @@ export class SaveList {
     return make(
       'li',
       {},
-      make('span', { class: 'name' }, file.name.replace('.stopcopy', '')),
+      make('span', { class: 'name', title: file.name }, file.name.replace(/^[a-z]+-|\.stopcopy$/g, '')),
       make('span', { class: 'quiet' }, formatBytes(file.size)),
       button('Load', 'Load', () => this.#load(file)),
       button('↓', 'Download', () => download(file)),

@@ -30,6 +30,8 @@ const WORDS: Readonly<Record<Occupancy, string>> = {
   gone: 'moved on',
 }
 
+let isMarked = false
+
 /** A side of the page. */
 export class Side {
   readonly name: SideName
@@ -111,6 +113,10 @@ export class Side {
       this.#root.dataset['state'] = STATE_NAMES[this.state] ?? ''
     }
     if (notice.tell !== 'status') return
+    if (notice.ticks > 0 && !isMarked) {
+      isMarked = true
+      performance.mark('first-picture')
+    }
     const { ticks, gaps, perSecond } = notice
     this.#root.dataset['ticks'] = String(ticks)
     this.#root.dataset['gaps'] = String(gaps)

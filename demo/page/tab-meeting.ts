@@ -120,6 +120,7 @@ export class TabMeeting {
       }
       broker.addEventListener('message', hear)
       broker.start()
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port, no window
       broker.postMessage(meeting)
     })
   }

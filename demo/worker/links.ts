@@ -33,7 +33,7 @@ function undamaged(link: Link, end: 'connect' | 'accept'): ByteDuplex | Promise<
     case 'broadcast':
       if (end === 'connect') return connectBroadcast(link.meeting, options)
       return acceptBroadcast(link.meeting, { ...options, signal: AbortSignal.timeout(CONNECT_TIMEOUT_MS) })
-    case 'web-socket':
+    default:
       return webSocketDuplex(link.url, options)
   }
 }

@@ -9,30 +9,40 @@ import { MachineSlot } from './machine-slot.ts'
 import type { Failure, FromPage, FromWorker, Request, Results } from './messages.ts'
 
 const scope = globalThis as unknown as Pick<Worker, 'postMessage' | 'addEventListener'>
+/** Settles when the last request but one did: one after the other. */
+let last: Promise<unknown> = Promise.resolve()
 const slot = new MachineSlot((notice) => send({ notice }))
 
 scope.addEventListener('message', ({ data }: MessageEvent<FromPage>) => {
   const { id, request } = data
-  answer(request).then(
+  const isUrgent = request.ask === 'input' || request.ask === 'cancel'
+  const answered = isUrgent ? answer(request) : last.then(() => answer(request))
+  if (!isUrgent) last = answered.catch(() => {})
+  answered.then(
     (result) => send({ id, result }),
     (error: unknown) => send({ id, failure: failureOf(error) }),
   )
 })
 
 function send(message: FromWorker): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a Worker, no window
   scope.postMessage(message)
 }
 
 async function answer(request: Request): Promise<Results[keyof Results]> {
   switch (request.ask) {
     case 'screen':
-      return void slot.screen.attach(request.canvas)
+      slot.screen.attach(request.canvas)
+      return undefined
     case 'power-on':
-      return void (await slot.powerOn(request.kind))
+      await slot.powerOn(request.kind)
+      return undefined
     case 'power-off':
-      return void (await slot.powerOff())
+      await slot.powerOff()
+      return undefined
     case 'input':
-      return void slot.input(request.input)
+      slot.input(request.input)
+      return undefined
     case 'send':
       return slot.send(request.link, request.options)
     case 'receive':
@@ -41,8 +51,9 @@ async function answer(request: Request): Promise<Results[keyof Results]> {
       return slot.save(request.name)
     case 'load':
       return slot.load(request.file, request.kind)
-    case 'cancel':
-      return void slot.cancel()
+    default:
+      slot.cancel()
+      return undefined
   }
 }
 

@@ -76,7 +76,7 @@ export class MomentKeeper {
   #keep(pictureAtMs: () => Promise<number>): () => Promise<Moment> {
     const machine = this.#machine
     const ticks = machine.ticks()
-    const memory = new Blob(machine.memory().map((bytes) => bytes.slice() as Uint8Array<ArrayBuffer>))
+    const memory = new Blob(machine.memory().map((bytes) => bytes.slice()))
     const shown = machine.picture()
     const picture = shown === undefined ? undefined : copyOf(shown)
     return async () => ({

@@ -4,10 +4,11 @@
  * @module
  */
 
-const scope = globalThis as unknown as { onconnect: ((event: MessageEvent) => void) | null }
+const scope = globalThis as unknown as EventTarget
 const waiting = new Map<string, MessagePort>()
 
-scope.onconnect = ({ ports: [tab] }) => {
+scope.addEventListener('connect', (event) => {
+  const [tab] = (event as MessageEvent).ports
   if (tab === undefined) return
   tab.addEventListener('message', ({ data: meeting }: MessageEvent<unknown>) => {
     if (typeof meeting !== 'string') return
@@ -22,4 +23,4 @@ scope.onconnect = ({ ports: [tab] }) => {
     tab.postMessage(meeting, [port2])
   })
   tab.start()
-}
+})

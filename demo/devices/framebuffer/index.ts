@@ -4,7 +4,6 @@
  * @module
  */
 
-export { createFramebuffer, type Framebuffer, type FramebufferOptions } from './framebuffer.ts'
+export { createFramebuffer, type Framebuffer } from './framebuffer.ts'
 export { FRAMEBUFFER_ID, FramebufferRegister, Key } from './framebuffer-registers.ts'
-export { HEIGHT, PICTURE_BYTES, VIDEO_BYTES, WIDTH } from './memory-map.ts'
-export { type PictureClock, timerClock } from './picture-clock.ts'
+export { HEIGHT, PICTURE_BYTES, WIDTH } from './memory-map.ts'
