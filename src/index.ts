@@ -26,6 +26,7 @@ export {
   type EngineWorker,
   type EngineWorkerOptions,
   type Kernels,
+  type LinearMemory,
 } from './engine/index.ts'
 export { type Awaitable, Errno, type ErrnoName, VfioError, type VfioErrorOptions } from './errors.ts'
 export { type Arc, arcs, nextState, transitionPath } from './fsm/index.ts'

@@ -28,7 +28,6 @@ import {
 import type { Absorbed, ResumeEnd, SessionWorker } from '../session/session-end.ts'
 import { POLLOUT } from '../uapi/index.ts'
 import { attachWorker } from './attach-worker.ts'
-import { clearMemory } from './clear-memory.ts'
 import { DeferredChecks } from './deferred-checks.ts'
 import type { MemoryRegion } from './memory-region.ts'
 
@@ -217,10 +216,10 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
   }
 
   place(section: SectionHeader): number | undefined {
-    const pointer =
-      section.tag === Tag.STATE
-        ? this.#staging + section.first
-        : (this.#options.regions[section.region] as MemoryRegion).pointer + section.first * PAGE_BYTES
+    const base = section.tag === Tag.STATE ? this.#staging : this.#region(section).pages.pointer
+    // Foreign pages go to a buffer first, and to their place when they were verified.
+    if (base === undefined) return undefined
+    const pointer = base + section.first * (section.tag === Tag.STATE ? 1 : PAGE_BYTES)
     this.#next = { pointer, byteLength: section.payloadBytes }
     return pointer
   }
@@ -233,16 +232,24 @@ export class CheckedSink implements ResumeEnd, StreamHandler {
 
   payload(section: SectionHeader, pointer: number): void {
     this.#next = { pointer: 0, byteLength: 0 }
-    if (section.tag !== Tag.ZERO) return
-    const { engine, regions, bitmap } = this.#options
-    const region = regions[section.region] as MemoryRegion
-    const count = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + pointer, 8).getUint32(0, true)
+    if (section.tag !== Tag.ZERO && section.tag !== Tag.PAGES) return
+    const { engine, bitmap } = this.#options
+    const { pages, byteLength: regionBytes } = this.#region(section)
     const from = section.first * PAGE_BYTES
-    const start = region.pointer + from
-    const byteLength = Math.min(count * PAGE_BYTES, region.byteLength - from)
-    const clear = (): void => clearMemory(engine, start, byteLength, bitmap)
-    if (this.#checks === undefined) clear()
-    else this.#checks.afterwards(start, byteLength, clear)
+    if (section.tag === Tag.PAGES) {
+      if (pages.pointer === undefined) pages.copyIn(from, section.payloadBytes, pointer)
+      return
+    }
+    const count = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + pointer, 8).getUint32(0, true)
+    const byteLength = Math.min(count * PAGE_BYTES, regionBytes - from)
+    const clear = (): void => pages.clear(from, byteLength, bitmap)
+    // The checks of foreign pages are never out: they are not placed.
+    if (this.#checks === undefined || pages.pointer === undefined) clear()
+    else this.#checks.afterwards(pages.pointer + from, byteLength, clear)
+  }
+
+  #region({ region }: SectionHeader): MemoryRegion {
+    return this.#options.regions[region] as MemoryRegion
   }
 
   get #pending(): boolean {

@@ -36,8 +36,8 @@ import { SpanQueue } from './span-queue.ts'
 import { closingBytes, openingBytes, plannedPageBytes } from './stream-length.ts'
 
 /**
- * Frames that sections are copied into, two writes of a transport; in PRE_COPY, and with compression in
- * STOP_COPY too, all of them leased out is EAGAIN.
+ * Frames that sections are copied into, two writes of a transport; in PRE_COPY, and with compression or
+ * foreign pages in STOP_COPY too, all of them leased out is EAGAIN.
  */
 const FRAME_COUNT = 8
 
@@ -75,6 +75,8 @@ export class CheckedSource implements SaveEnd {
   readonly #cursor: PageCursor
   readonly #sections: PageSections
   readonly #compressing: boolean
+  /** Whether pages go through frames in STOP_COPY, too: compressed ones, and foreign ones that may change. */
+  readonly #framing: boolean
   readonly #sweep: ContentSweep
   readonly #spans: SpanQueue = new SpanQueue((frame) => {
     this.#freeFrames.push(frame)
@@ -92,7 +94,7 @@ export class CheckedSource implements SaveEnd {
 
   /** ENOMEM when the engine has no room for the frames and the state snapshot. */
   constructor(options: CheckedSourceOptions) {
-    const { engine, regions, stateBytes, configuration, compression, running } = options
+    const { engine, regions, stateBytes, configuration, compression, running, checksum } = options
     this.#options = options
     this.#engine = engine
     this.#running = running
@@ -102,11 +104,12 @@ export class CheckedSource implements SaveEnd {
       Math.min(SECTION_HEADER_BYTES + FRAME_BYTES, pages * (SECTION_HEADER_BYTES + PAGE_BYTES)),
     )
     this.#compressing = compression === 'lz4' && pages > 0
+    this.#framing =
+      this.#compressing || regions.some((region) => region.pageCount > 0 && !region.pages.leasable)
     const frameCount =
-      (running && pages > 0) || this.#compressing
-        ? Math.min(FRAME_COUNT, 1 + Math.ceil(pages / FRAME_PAGES))
-        : 0
-    const stagingBytes = this.#compressing && running ? Math.min(STAGING_BYTES, frameBytes) : 0
+      (running && pages > 0) || this.#framing ? Math.min(FRAME_COUNT, 1 + Math.ceil(pages / FRAME_PAGES)) : 0
+    const isStaged = running || regions.some((region) => region.pages.pointer === undefined)
+    const stagingBytes = this.#compressing && isStaged ? Math.min(STAGING_BYTES, frameBytes) : 0
     const fixed = align(WORK_BYTES + stateBytes) + align(configuration.length)
     this.#writer = new StreamWriter(engine, { ...options, opaque: false })
     try {
@@ -123,6 +126,7 @@ export class CheckedSource implements SaveEnd {
     this.#cursor = new PageCursor(engine, regions, this.#block + CURSOR_AT)
     this.#sections = new PageSections(engine, this.#writer, this.#cursor, {
       regions,
+      checksum,
       scratch: this.#block,
       compressed: this.#compressing
         ? new CompressedFrames(engine, this.#writer, this.#block + fixed + frameCount * frameBytes)
@@ -243,7 +247,7 @@ export class CheckedSource implements SaveEnd {
   /** Whether the next pages need a frame and all are leased out; only asked while pages are sent. */
   get #outOfFrames(): boolean {
     if (this.#freeFrames.length > 0 || this.#frames.length === 0) return false
-    return this.#running || (this.#compressing && !this.#cursor.exhausted)
+    return this.#running || (this.#framing && !this.#cursor.exhausted)
   }
 
   get #headerBytes(): number {
@@ -328,7 +332,8 @@ export class CheckedSource implements SaveEnd {
   /** Sends what is at the cursor's front: a frame of copied sections, or one section in place. */
   #pages(): void {
     const sections = this.#sections
-    if (this.#running || this.#compressing || (sections.scattered && this.#freeFrames.length > 0)) {
+    const isCopied = this.#running || this.#compressing || sections.mustCopy
+    if (isCopied || (sections.scattered && this.#freeFrames.length > 0)) {
       const frame = this.#freeFrames.pop() as number
       const used = sections.fill(frame, this.#frameBytes, this.#running)
       this.#spans.push(this.#engine.bytes.subarray(frame, frame + used), frame)

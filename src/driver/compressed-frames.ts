@@ -64,17 +64,17 @@ export class CompressedFrames {
   /**
    * Writes a section for the pages of `plan` to `out`, where there must be room for them as they are.
    *
-   * @param running - the device may write the pages meanwhile, from another thread: then a copy is
-   * compressed, since the kernel reads bytes more than once
+   * @param stage - copies the pages to where it is told. Needed when they are not in the engine, or when the
+   * device may write them meanwhile, from another thread: the kernel reads bytes more than once
    * @returns the section's bytes
    */
-  sectionTo(out: number, plan: SectionPlan, running: boolean): number {
+  sectionTo(out: number, plan: SectionPlan, stage?: (dst: number) => void): number {
     const { payloadBytes: pageBytes } = plan
     const { kernels } = this.#engine
     let pages = plan.payload
-    if (running) {
+    if (stage !== undefined) {
       pages = this.#staging
-      kernels.copy(pages, plan.payload, pageBytes)
+      stage(pages)
     }
     const payload = out + SECTION_HEADER_BYTES
     const block = payload + COMPRESSED_PREFIX_BYTES

@@ -51,6 +51,18 @@ export interface DeviceDefinition<S extends Schema, M extends string = never> {
   readonly compression?: Compression
   /** Stops all work: after it the device changes nothing by itself. A throw keeps it running. */
   quiesce?(device: DeviceContext<S, M>, options: { signal: AbortSignal }): Awaitable<void>
+  /**
+   * Writes state that the model keeps elsewhere to `state` and `memory`: called before a saving session looks
+   * at them, while the device runs (PRE_COPY begins; an early picture, so that less is left), when it has
+   * stopped (STOP_COPY begins), and when their length is asked for. Memory written here must be marked,
+   * unless tracking finds it.
+   */
+  capture?(device: DeviceContext<S, M>, options: { running: boolean }): Awaitable<void>
+  /**
+   * Takes restored state and memory over to where the model keeps them; the device is still in RESUMING. A
+   * throw refuses the stream, and the device is reset before it runs again.
+   */
+  load?(device: DeviceContext<S, M>): Awaitable<void>
   /** Starts work; also called at open and after a reset (then {@link resumeP2p}, where peers were shut out). */
   resume?(device: DeviceContext<S, M>): Awaitable<void>
   /** Stops starting peer-to-peer DMA and finishes what is under way. Needed only with peers. */
@@ -136,10 +148,10 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
   }
 
   async open(): Promise<void> {
-    const { memoryBytes, layout } = this.#blueprint
+    const { residentBytes, layout } = this.#blueprint
     const engine =
       this.#definition.engine ??
-      (memoryBytes + layout.liveBytes > OWN_ENGINE_BYTES
+      (residentBytes + layout.liveBytes > OWN_ENGINE_BYTES
         ? await createEngine({ memoryBytes: this.#blueprint.engineBytes })
         : await defaultEngine())
     this.#live = await LiveDevice.open(engine, this.#blueprint, this.#definition)
@@ -159,7 +171,7 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
     return this.#opened.transition(from, to, options)
   }
 
-  stopCopyLength(): number {
+  stopCopyLength(): Awaitable<number> {
     return this.#opened.stopCopyLength()
   }
 

@@ -21,6 +21,8 @@ import {
 } from '../format/index.ts'
 import { type Compression, COMPRESSIONS, STAGING_BYTES } from './compressed-frames.ts'
 import { compileLayout, describeLayout, type Layout, packedBytes } from './layout.ts'
+import type { ForeignMemory } from './foreign-memory.ts'
+import { FOREIGN_STAGING_BYTES } from './foreign-pages.ts'
 import type { RegionOptions } from './memory-region.ts'
 import { recordBytes, type Tracking, TRACKINGS } from './page-record.ts'
 import type { Schema } from './schema.ts'
@@ -47,6 +49,8 @@ export interface MemoryDefinition {
    * the ways, show in the device's log (`dirtyLog`, a {@link DirtyLog}, by default one of its own).
    */
   readonly iova?: bigint
+  /** Set by `wrapMemory`, and by nothing else. */
+  readonly foreign?: ForeignMemory
 }
 
 /** The compiled definition. */
@@ -107,18 +111,29 @@ export class DeviceBlueprint {
     return this.regions.reduce((total, { byteLength }) => total + byteLength, 0)
   }
 
+  /** Bytes of the memory regions that lie in the engine, and of what foreign ones are staged through. */
+  get residentBytes(): number {
+    return this.regions.reduce(
+      (total, { byteLength, foreign }) =>
+        total + (foreign === undefined ? byteLength : FOREIGN_STAGING_BYTES),
+      0,
+    )
+  }
+
   /** What an engine for this device alone needs: memory, bitmaps, state, programs, a session's frames. */
   get engineBytes(): number {
     const state = 4 * this.layout.liveBytes
     // A region that DMA logging sees needs a second record while logging is on.
     const records = this.regions.reduce(
-      (total, { byteLength, tracking = 'marked', iova }) =>
-        total + (iova === undefined ? 1 : 2) * align(recordBytes(tracking, byteLength)),
+      (total, { byteLength, tracking = 'marked', iova, foreign }) =>
+        foreign?.inPlace === true
+          ? total
+          : total + (iova === undefined ? 1 : 2) * align(recordBytes(tracking, byteLength)),
       0,
     )
     const bitmaps = 2 * Math.ceil(this.memoryBytes / 32_768)
     const frames = 8 * FRAME_BYTES + (this.compression === 'none' ? 0 : STAGING_BYTES)
-    return this.memoryBytes + records + bitmaps + state + frames + 1024 * 1024
+    return this.residentBytes + records + bitmaps + state + frames + 1024 * 1024
   }
 
   /** What CONFIG says at a version of the state. */

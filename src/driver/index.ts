@@ -13,8 +13,10 @@ export {
   type DeviceDefinition,
 } from './define-device.ts'
 export type { MemoryDefinition } from './device-blueprint.ts'
+export type { ForeignMemory } from './foreign-memory.ts'
 export type { DeviceMemory } from './memory-region.ts'
 export type { Tracking } from './page-record.ts'
+export { wrapMemory, type WrapMemoryOptions } from './wrap-memory.ts'
 export {
   array,
   type ArrayField,

@@ -7,17 +7,17 @@
 import { ArcOptions } from '../device/arc-options.ts'
 import type { DeviceRegions } from '../device/driver.ts'
 import type { Engine } from '../engine/index.ts'
-import { VfioError } from '../errors.ts'
+import { type Awaitable, VfioError } from '../errors.ts'
 import { encodeConfiguration } from '../format/index.ts'
 import type { SessionEnd } from '../session/session-end.ts'
 import { DeviceState } from '../uapi/index.ts'
 import { CheckedSink } from './checked-sink.ts'
 import { CheckedSource } from './checked-source.ts'
-import { clearMemory } from './clear-memory.ts'
 import type { DeviceContext, DeviceDefinition } from './define-device.ts'
 import type { DeviceBlueprint } from './device-blueprint.ts'
 import { faultReason, type LayoutProgram, loadProgram } from './layout-program.ts'
 import { applyDefaults, liveState } from './live-state.ts'
+import { leaveForeign, takeForeign } from './foreign-memory.ts'
 import { MemoryRegion } from './memory-region.ts'
 import { CURSOR_BYTES } from './page-runs.ts'
 import type { LiveState, Schema } from './schema.ts'
@@ -57,7 +57,14 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     blueprint: DeviceBlueprint,
     definition: DeviceDefinition<S, M>,
   ): Promise<LiveDevice<S, M>> {
-    const device = new LiveDevice(engine, blueprint, definition)
+    await takeForeign(blueprint.regions)
+    let device: LiveDevice<S, M>
+    try {
+      device = new LiveDevice(engine, blueprint, definition)
+    } catch (error) {
+      leaveForeign(blueprint.regions)
+      throw error
+    }
     try {
       // Fresh memory is zero already, and untouched pages cost no physical memory.
       await device.#initialize()
@@ -114,9 +121,16 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     }
   }
 
-  stopCopyLength(): number {
+  stopCopyLength(): Awaitable<number> {
     // In ERROR the session is over, and its memory may be another's.
     if (this.#source?.ended === false) return this.#source.remainingBytes
+    // What is kept elsewhere must not overwrite what a stream brings.
+    if (this.#definition.capture === undefined || this.#sink !== undefined) return this.#wholeStreamBytes()
+    const captured = this.#definition.capture(this, { running: this.#running })
+    return Promise.resolve(captured).then(() => this.#wholeStreamBytes())
+  }
+
+  #wholeStreamBytes(): number {
     return wholeStreamBytes(this.engine, this.#regions, {
       configurationBytes: this.#configuration().length,
       stateBytes: this.#program.packedBytes,
@@ -132,17 +146,21 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
   ): Promise<void | SessionEnd> {
     if (to === PRE_COPY_P2P || (to === RUNNING_P2P && from === RUNNING)) {
       // RUNNING_P2P to PRE_COPY_P2P opens a session; the device is quiet towards its peers already.
-      if (from === RUNNING_P2P) return this.#openSource(true)
+      if (from === RUNNING_P2P) return this.#openRunning()
       await this.#definition.quiesceP2p?.(this, options)
       this.#quietToPeers = true
       return undefined
     }
     if (from === PRE_COPY_P2P && to === PRE_COPY) return this.#resumeP2p()
     if (from === RUNNING_P2P && to === RUNNING) return this.#resumeP2p()
-    if (to === PRE_COPY) return this.#openSource(true)
-    if (to === STOP_COPY && from === STOP) return this.#snapshot(this.#openSource(false))
+    if (to === PRE_COPY) return this.#openRunning()
+    if (to === STOP_COPY && from === STOP) {
+      await this.#definition.capture?.(this, { running: false })
+      return this.#snapshot(this.#openSource(false))
+    }
     if (to === STOP_COPY) {
       await this.#halt(options)
+      await this.#definition.capture?.(this, { running: false })
       const source = this.#source as CheckedSource
       await source.findUnmarked()
       this.#snapshot(source)
@@ -210,7 +228,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     for (const region of this.#regions)
       for (let at = 0; at < region.byteLength; at += CLEAR_SLICE_BYTES) {
         const byteLength = Math.min(CLEAR_SLICE_BYTES, region.byteLength - at)
-        clearMemory(engine, region.pointer + at, byteLength, this.#scan)
+        region.pages.clear(at, byteLength, this.#scan)
         sincePause += byteLength
         if (sincePause < CLEAR_SLICE_BYTES) continue
         sincePause = 0
@@ -225,6 +243,11 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
     const { engine } = this
     applyDefaults(engine, this.#blueprint.layout, this.#live, 0)
     await this.#definition.reset?.(this)
+  }
+
+  async #openRunning(): Promise<CheckedSource> {
+    await this.#definition.capture?.(this, { running: true })
+    return this.#openSource(true)
   }
 
   #openSource(running: boolean): CheckedSource {
@@ -295,6 +318,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
         if (sink.version !== version) engine.bytes.fill(0, this.#live, this.#live + layout.liveBytes)
         this.#unpack(program, sink, this.#live)
       } else this.#loadValidated(program, sink)
+      await this.#definition.load?.(this)
     } catch (error) {
       throw VfioError.is(error)
         ? error
@@ -334,6 +358,7 @@ export class LiveDevice<S extends Schema, M extends string> implements DeviceCon
 
   #free(): void {
     for (const region of this.#regions) region.free()
+    leaveForeign(this.#blueprint.regions)
     this.engine.free(this.#live)
     this.engine.free(this.#scan)
     this.engine.free(this.#program.pointer)

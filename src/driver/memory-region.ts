@@ -8,7 +8,10 @@ import type { Engine } from '../engine/index.ts'
 import { VfioError } from '../errors.ts'
 import { PAGE_BYTES, type RegionDeclaration } from '../format/index.ts'
 import { setBits } from './dirty-bits.ts'
-import { createPageRecord, type PageRecord, type Tracking } from './page-record.ts'
+import type { ForeignMemory } from './foreign-memory.ts'
+import { ForeignPages } from './foreign-pages.ts'
+import type { PageRecord, Tracking } from './page-record.ts'
+import { EnginePages, type PageStore } from './page-store.ts'
 
 /** A region as a definition declares it. */
 export interface RegionOptions extends RegionDeclaration {
@@ -16,12 +19,17 @@ export interface RegionOptions extends RegionDeclaration {
   readonly tracking?: Tracking | undefined
   /** The address at which DMA logging sees the region. */
   readonly iova?: bigint | undefined
+  /** Where its pages are, when they are not in the engine; the device has taken it. */
+  readonly foreign?: ForeignMemory | undefined
 }
 
 /** What a device model, and through it its user, sees of a memory region. */
 export interface DeviceMemory {
   readonly byteLength: number
-  /** The memory itself. Whoever writes through it must {@link mark} what it wrote, unless tracking finds it. */
+  /**
+   * The memory itself. Whoever writes through it must {@link mark} what it wrote, unless tracking finds it.
+   * Of wrapped memory a view that is taken anew: use it at once, it may be detached later.
+   */
   readonly bytes: Uint8Array
   /** Copies out; EINVAL outside the region. */
   read(offset: number, dst: Uint8Array): void
@@ -36,8 +44,7 @@ export class MemoryRegion implements DeviceMemory {
   readonly name: string
   readonly byteLength: number
   readonly pageCount: number
-  readonly pointer: number
-  readonly bytes: Uint8Array
+  readonly pages: PageStore
   /** Bit n of word n / 32: page n was written since the bit was cleared. */
   readonly dirty: Uint32Array
   /** Where {@link dirty} stands in engine memory. */
@@ -66,25 +73,30 @@ export class MemoryRegion implements DeviceMemory {
     this.#engine = engine
     const words = Math.ceil(this.pageCount / 32)
     this.dirtyPointer = engine.allocate(words * 4)
-    let pointer: number | undefined
+    let pages: PageStore | undefined
     try {
-      this.pointer = pointer = engine.allocate(byteLength, PAGE_BYTES)
-      if (tracking !== 'marked') this.record = createPageRecord(engine, tracking, this)
+      const { foreign } = options
+      this.pages = pages =
+        foreign === undefined ? new EnginePages(engine, byteLength) : new ForeignPages(engine, foreign)
+      if (tracking !== 'marked') this.record = pages.createRecord(tracking)
     } catch (error) {
       engine.free(this.dirtyPointer)
-      if (pointer !== undefined) engine.free(pointer)
+      pages?.free()
       throw error
     }
     const { buffer, byteOffset } = engine.bytes
-    this.bytes = new Uint8Array(buffer, byteOffset + this.pointer, byteLength)
     this.dirty = new Uint32Array(buffer, byteOffset + this.dirtyPointer, words)
   }
 
   /** Gives the memory back. */
   free(): void {
     this.record?.free()
-    this.#engine.free(this.pointer)
+    this.pages.free()
     this.#engine.free(this.dirtyPointer)
+  }
+
+  get bytes(): Uint8Array {
+    return this.pages.bytes
   }
 
   read(offset: number, dst: Uint8Array): void {

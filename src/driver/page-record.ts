@@ -58,7 +58,8 @@ export function createPageRecord(engine: Engine, tracking: 'hash' | 'diff', page
   return tracking === 'hash' ? new HashRecord(engine, pages) : new ShadowRecord(engine, pages)
 }
 
-const HASH_BYTES = 8
+/** Bytes of a page's hash. */
+export const HASH_BYTES = 8
 
 /** Bytes of `count` pages from `first` on: the last page may be short. */
 function pagesBytes(pages: PageRange, first: number, count: number): number {

@@ -166,16 +166,15 @@ export class PageCursor {
    * runs of content. A page that went back to what is on record is on no other list.
    */
   recheckZeroRuns(): void {
-    const { pointer, byteLength, record } = this.#regions[this.#queueRegion] ?? {}
-    if (pointer === undefined || byteLength === undefined || record === undefined) return
+    const { pages, record } = this.#regions[this.#queueRegion] ?? {}
+    if (pages === undefined || record === undefined) return
     const found = this.#pointer + QUEUED_RUNS * 8
     for (let at = 2 * this.#head; at < 2 * this.#tail; at += 2) {
       const flagged = this.#queue[at + 1] as number
       if ((flagged & ZERO_RUN_FLAG) === 0) continue
       const first = this.#queue[at] as number
       const count = (flagged & ~ZERO_RUN_FLAG) >>> 0
-      const { kernels } = this.#engine
-      const runs = kernels.zeroRuns(pointer, byteLength, PAGE_BYTES, first, count, found, 2)
+      const runs = pages.zeroRuns(first, count, found, 2)
       if (runs > 1 || this.#found[1] !== flagged) this.#queue[at + 1] = count
     }
   }
@@ -321,11 +320,10 @@ export class PageCursor {
   }
 
   /** Queues pages as runs of zero and of other pages. */
-  #split({ pointer, byteLength }: MemoryRegion, first: number, pages: number): void {
+  #split(region: MemoryRegion, first: number, pages: number): void {
     const runs = this.#pointer + 8 * this.#tail
     const room = QUEUED_RUNS - this.#tail
-    const { kernels } = this.#engine
-    const found = kernels.zeroRuns(pointer, byteLength, PAGE_BYTES, first, pages, runs, room)
+    const found = region.pages.zeroRuns(first, pages, runs, room)
     for (let at = this.#tail; at < this.#tail + found; at++)
       if (((this.#queue[2 * at + 1] as number) & ZERO_RUN_FLAG) !== 0) this.#trusted = false
     this.#tail += found

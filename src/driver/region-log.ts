@@ -15,7 +15,7 @@ import type { Engine } from '../engine/index.ts'
 import { PAGE_BYTES } from '../format/index.ts'
 import { clearBits, firstSetBit } from './dirty-bits.ts'
 import type { MemoryRegion } from './memory-region.ts'
-import { createPageRecord, type PageRecord } from './page-record.ts'
+import type { PageRecord } from './page-record.ts'
 
 /** Pages between two looks at the clock: a megabyte. */
 const PIECE_PAGES = 256
@@ -107,7 +107,7 @@ export class RegionLog implements DirtyLogOps {
     const bitmap = engine.allocate(words * 4)
     let record: PageRecord
     try {
-      record = createPageRecord(engine, region.tracking, region)
+      record = region.pages.createRecord(region.tracking)
     } catch (error) {
       engine.free(bitmap)
       throw error

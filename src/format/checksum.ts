@@ -5,7 +5,7 @@
  * @module
  */
 
-import { CHECKSUM_CRC32C, CHECKSUM_XXH3, type Engine } from '../engine/index.ts'
+import { CHECKSUM_CRC32C, CHECKSUM_XXH3, type Engine, type KernelSpace } from '../engine/index.ts'
 import type { ChecksumKind } from './header.ts'
 
 /** Bytes of a checksum in a stream. */
@@ -16,9 +16,9 @@ export function checksumNumber(kind: ChecksumKind): number {
   return kind === 'xxh3' ? CHECKSUM_XXH3 : CHECKSUM_CRC32C
 }
 
-/** Stores the checksum of `byteLength` bytes at `src` as 8 bytes at `out`. */
+/** Stores the checksum of `byteLength` bytes at `src` as 8 bytes at `out`, both in the memory of `engine`. */
 export function storeChecksum(
-  engine: Engine,
+  engine: KernelSpace,
   kind: ChecksumKind,
   src: number,
   byteLength: number,
@@ -44,7 +44,7 @@ export function storeChecksumOfCopy(
   else storeCrc32c(engine, engine.kernels.copyCrc32c(dst, src, byteLength), out)
 }
 
-function storeCrc32c(engine: Engine, crc: number, out: number): void {
+function storeCrc32c(engine: KernelSpace, crc: number, out: number): void {
   const view = new DataView(engine.bytes.buffer, engine.bytes.byteOffset + out, CHECKSUM_BYTES)
   view.setUint32(0, crc, true)
   view.setUint32(4, 0, true)

@@ -5,7 +5,7 @@
  */
 
 export { crc32cOfBytes } from '../engine/index.ts'
-export { CHECKSUM_BYTES, sameChecksum } from './checksum.ts'
+export { CHECKSUM_BYTES, sameChecksum, storeChecksum } from './checksum.ts'
 export {
   type Configuration,
   configurationDifference,

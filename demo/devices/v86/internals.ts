@@ -1,0 +1,119 @@
+/**
+ * What we use of v86 beyond its documented interface. Names of internals survive its minifier in the version
+ * that is pinned; any other may lack them, so each is looked for before a machine is made.
+ *
+ * @module
+ */
+
+import type { V86 } from 'v86'
+import { VfioError } from 'stopcopy'
+
+/** The version of the npm package `v86` that this device was made for. */
+export const V86_VERSION = '0.5.462'
+
+/** A picture as v86 holds it. */
+export interface V86Layer {
+  readonly image_data: ImageData
+  readonly screen_x: number
+  readonly screen_y: number
+  readonly buffer_x: number
+  readonly buffer_y: number
+  readonly buffer_width: number
+  readonly buffer_height: number
+}
+
+/** The video adapter. */
+export interface V86Vga {
+  /** A proxy; its memory is the WASM memory's. */
+  svga_memory: Uint8Array
+  readonly graphical_mode: boolean
+  readonly svga_enabled: boolean
+  readonly image_data: ImageData | null
+  readonly layers: readonly V86Layer[]
+  readonly screen_width: number
+  readonly screen_height: number
+  screen_fill_buffer(): void
+}
+
+/** The machine without its RAM, as `pack_memory` must answer for it. */
+interface PackedMemory {
+  readonly packed_memory: Uint8Array
+  readonly bitmap: { get_buffer(): ArrayBuffer }
+}
+
+/** The processor, and with it the machine. */
+export interface V86Cpu {
+  readonly wasm_memory: WebAssembly.Memory
+  /** A proxy; element access is slow. */
+  readonly mem8: Uint8Array
+  readonly wm: { readonly exports: { v86_malloc(bytes: number): number } }
+  readonly devices: { readonly vga: V86Vga }
+  pack_memory?: () => PackedMemory
+  unpack_memory?: () => void
+}
+
+/** The emulator behind the documented one. */
+export interface V86Core {
+  readonly cpu: V86Cpu
+  running: boolean
+  stopping: boolean
+  tick_counter: number
+  do_tick: () => void
+  run(): void
+  save_state(): ArrayBuffer
+  restore_state(state: ArrayBuffer): void
+}
+
+/** Where each internal is, and what it must be. */
+const INTERNALS: readonly (readonly [path: string, type: string])[] = [
+  ['v86.running', 'boolean'],
+  ['v86.stopping', 'boolean'],
+  ['v86.tick_counter', 'number'],
+  ['v86.do_tick', 'function'],
+  ['v86.run', 'function'],
+  ['v86.save_state', 'function'],
+  ['v86.restore_state', 'function'],
+  ['v86.cpu.wasm_memory.buffer', 'object'],
+  ['v86.cpu.mem8.byteOffset', 'number'],
+  ['v86.cpu.mem8.length', 'number'],
+  ['v86.cpu.pack_memory', 'function'],
+  ['v86.cpu.unpack_memory', 'function'],
+  ['v86.cpu.wm.exports.v86_malloc', 'function'],
+  ['v86.cpu.devices.vga.svga_memory.byteOffset', 'number'],
+  ['v86.cpu.devices.vga.svga_memory.length', 'number'],
+  ['v86.cpu.devices.vga.graphical_mode', 'boolean'],
+  ['v86.cpu.devices.vga.screen_fill_buffer', 'function'],
+  ['screen_adapter.get_text_screen', 'function'],
+]
+
+/** The internals of a loaded emulator. */
+export interface V86Internals {
+  readonly core: V86Core
+  readonly textScreen: () => readonly string[]
+}
+
+/**
+ * Finds the internals.
+ *
+ * @throws {VfioError} EOPNOTSUPP naming the version and what it lacks
+ */
+export function internalsOf(emulator: V86): V86Internals {
+  const missing = INTERNALS.filter(([path, type]) => typeof valueAt(emulator, path) !== type)
+  if (missing.length > 0)
+    throw new VfioError(
+      'EOPNOTSUPP',
+      `Cannot move this v86: it has no ${missing.map(([path]) => path).join(', ')}, ` +
+        `install v86 ${V86_VERSION}, whose internals are known`,
+    )
+  const { v86: core, screen_adapter: screen } = emulator as unknown as {
+    v86: V86Core
+    screen_adapter: { get_text_screen(): string[] }
+  }
+  return { core, textScreen: () => screen.get_text_screen() }
+}
+
+function valueAt(root: unknown, path: string): unknown {
+  let value = root
+  for (const name of path.split('.')) value = (value as Record<string, unknown> | null | undefined)?.[name]
+  return value
+}

@@ -1,0 +1,69 @@
+/**
+ * What a v86 machine is made of, and what its page can do with it.
+ *
+ * @module
+ */
+
+import type { DefinedDevice, ScalarField } from 'stopcopy'
+
+/** Bytes of an image that the machine boots from or shows as a disk. */
+export type V86Image = Uint8Array<ArrayBuffer> | ArrayBuffer
+
+/** Options of `createV86Machine`; those that make the hardware must agree on both sides of a migration. */
+export interface V86MachineOptions {
+  /** v86.wasm: its URL (`new URL('v86/build/v86.wasm', import.meta.url)` through vite), or its bytes. */
+  readonly wasm: string | URL | V86Image
+  /** RAM, a power of two from 1 MiB; default 16 MiB. */
+  readonly memoryBytes?: number
+  /** Video memory, default 2 MiB. */
+  readonly vgaMemoryBytes?: number
+  /**
+   * System BIOS (SeaBIOS `bios.bin`). Default: our own, which boots the first sector of `hda` and knows
+   * nothing else; enough for `bootSector`, not for Linux.
+   */
+  readonly bios?: V86Image
+  /** VGA BIOS (`vgabios-stdvga.bin`); only with `bios`. */
+  readonly vgaBios?: V86Image
+  /** 512 bytes to boot from; becomes a disk. Default, where nothing else can boot: our plasma guest. */
+  readonly bootSector?: V86Image
+  /** A hard disk. */
+  readonly hda?: V86Image
+  readonly cdrom?: V86Image
+  /** A Linux kernel, with its initramfs embedded; needs `bios`. */
+  readonly bzimage?: V86Image
+  /** Command line of `bzimage`. */
+  readonly cmdline?: string
+  /** Element that v86 draws to by itself: a page's thread only. It holds a `div` and a `canvas`. */
+  readonly screen?: HTMLElement
+  /** Each byte that the machine sends on COM1. */
+  readonly onSerial?: (byte: number) => void
+  /** The emulator failed and stands still: to save it, or to let it run, fails with EIO until it is reset. */
+  readonly onFailure?: (cause: unknown) => void
+}
+
+/** A picture of the screen. */
+export type V86Frame =
+  | {
+      readonly kind: 'graphics'
+      readonly width: number
+      readonly height: number
+      /** RGBA, `width * height * 4` bytes; a copy, may be transferred. */
+      readonly pixels: Uint8ClampedArray<ArrayBuffer>
+    }
+  | { readonly kind: 'text'; readonly rows: readonly string[] }
+
+/** One machine. */
+export interface V86Machine {
+  /** For `VfioDevice.open`, any number of times, one at a time. */
+  readonly driver: DefinedDevice<{ stateBytes: ScalarField<number> }, 'ram' | 'vga' | 'rest'>
+  /** RAM, a view taken anew: do not hold it across an `await`. */
+  readonly ram: Uint8Array<ArrayBuffer>
+  /** The screen now; undefined where there is nothing to show yet. */
+  frame(): V86Frame | undefined
+  /** PS/2 scan codes from the keyboard (set 1): make, and break as make + 0x80. */
+  sendScancodes(codes: readonly number[]): void
+  /** Bytes to COM1. */
+  sendSerial(bytes: Uint8Array): void
+  /** Ends the emulator; close the device first. */
+  destroy(): Promise<void>
+}
