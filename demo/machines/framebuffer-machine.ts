@@ -5,7 +5,7 @@
  */
 
 import { createFramebuffer, FramebufferRegister, HEIGHT, Key, WIDTH } from '../devices/framebuffer/index.ts'
-import type { Machine, MachineHost, MachineInput, MachineKind } from './machine-kind.ts'
+import type { Machine, MachineHost, MachineInput } from './machine-kind.ts'
 
 const KEYS: Readonly<Record<string, number>> = {
   Space: Key.BURST,
@@ -14,16 +14,14 @@ const KEYS: Readonly<Record<string, number>> = {
   ArrowRight: Key.TURN_RIGHT,
 }
 
-export const framebufferKind: MachineKind = {
-  id: 'framebuffer',
-  title: 'Display',
-  hint: 'Point and press to stir · Space bursts · Enter changes colours · ← → turn the wind',
-  deviceType: 'framebuffer',
-  create: (host) => Promise.resolve(createMachine(host)),
-}
-
-function createMachine(host: MachineHost): Machine {
-  const driver = createFramebuffer({ onPicture: () => host.onPicture() })
+/** Makes the display. */
+export function createFramebufferMachine(host: MachineHost): Machine {
+  const driver = createFramebuffer({
+    onPicture: () => {
+      host.onTick(Number(driver.state.tick))
+      host.onPicture()
+    },
+  })
   const pixels = new Uint8ClampedArray(WIDTH * HEIGHT * 4)
   const colours = new Uint32Array(pixels.buffer)
   return {

@@ -1,13 +1,25 @@
 /**
- * The kinds of machines that the page offers, the first one at once.
+ * The kinds of machines that the page offers, the first one at once. `create-machine.ts` makes them.
  *
  * @module
  */
 
-import { framebufferKind } from './framebuffer-machine.ts'
 import type { MachineKind } from './machine-kind.ts'
 
-export const MACHINE_KINDS: readonly MachineKind[] = [framebufferKind]
+export const MACHINE_KINDS: readonly MachineKind[] = [
+  {
+    id: 'framebuffer',
+    title: 'Display',
+    hint: 'Point and press to stir · Space bursts · Enter changes colours · ← → turn the wind',
+    deviceType: 'framebuffer',
+  },
+  {
+    id: 'pc',
+    title: 'PC (v86)',
+    hint: 'Boots our own 512 bytes · any key moves its colours',
+    deviceType: 'v86',
+  },
+]
 
 /** The kind of that id. @throws RangeError when there is none */
 export function kindOf(id: string): MachineKind {
@@ -20,10 +32,6 @@ export function kindOf(id: string): MachineKind {
 export function kindForDevice(deviceType: string, id: string): MachineKind {
   const fitting = MACHINE_KINDS.filter((kind) => kind.deviceType === deviceType)
   const kind = fitting.find((one) => one.id === id) ?? fitting[0]
-  if (kind === undefined) {
-    throw new RangeError(
-      `Cannot take a device of type "${deviceType}": this page has none, see machines/kinds.ts`,
-    )
-  }
-  return kind
+  if (kind !== undefined) return kind
+  throw new RangeError(`Cannot take a device of type "${deviceType}": this page has none, see kinds.ts`)
 }

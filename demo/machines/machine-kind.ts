@@ -27,13 +27,17 @@ export interface Picture {
 
 /** What a machine is given: all of it is in the Worker that the machine lives in. */
 export interface MachineHost {
-  /** There is a new picture, the result of one more tick. */
+  /** There is a new picture. */
   onPicture(): void
+  /** The machine did one more tick, its `ticks`-th. */
+  onTick(ticks: number): void
 }
 
 /** One machine; its device is opened and closed by whoever holds it. */
 export interface Machine {
   readonly driver: Driver
+  /** A tick that was counted before a hand-over may be told after it. */
+  readonly tellsLate?: boolean
   /** Counts what the machine did since power-on, across migrations. */
   ticks(): number
   /** The picture now; it can be asked for in any state but RESUMING. Undefined: there is none yet. */
@@ -45,7 +49,7 @@ export interface Machine {
   destroy?(): Promise<void>
 }
 
-/** A kind of machine. */
+/** A kind of machine, as the page offers it. */
 export interface MachineKind {
   readonly id: string
   readonly title: string
@@ -53,5 +57,7 @@ export interface MachineKind {
   readonly hint: string
   /** `identity.type` of its device. */
   readonly deviceType: string
-  create(host: MachineHost): Promise<Machine>
 }
+
+/** Makes a machine of a kind. */
+export type MachineFactory = (host: MachineHost) => Promise<Machine>

@@ -58,11 +58,11 @@ export class LivePlot {
     this.#draw()
   }
 
-  end({ downtimeMs, iterations, switchover }: MigrateReport): void {
+  end({ downtimeMs, downtimeBoundBy, iterations, switchover }: MigrateReport): void {
     const from = this.#stoppedAt
     if (downtimeMs !== undefined && from !== undefined) this.#downtime = [from, from + downtimeMs / 1000]
     const passes = `${iterations.length} ${iterations.length === 1 ? 'pass' : 'passes'}`
-    this.#note.textContent = `${passes}, ${switchover ?? 'over'}, down for ${formatMs(downtimeMs ?? 0)}`
+    this.#note.textContent = `${passes}, ${switchover ?? 'over'}, down for ${formatMs(downtimeMs ?? 0)}, most of it ${downtimeBoundBy ?? 'nothing'}`
     this.#draw()
   }
 

@@ -15,8 +15,9 @@ import {
   verify,
   VfioDevice,
 } from 'stopcopy'
+import { MACHINE_FACTORIES } from '../machines/create-machine.ts'
 import { kindForDevice, kindOf } from '../machines/kinds.ts'
-import type { Machine, MachineInput, MachineKind } from '../machines/machine-kind.ts'
+import type { Machine, MachineFactory, MachineInput, MachineKind } from '../machines/machine-kind.ts'
 import { connectionOf } from './links.ts'
 import type {
   Link,
@@ -172,11 +173,13 @@ export class MachineSlot {
   }
 
   async #create(kind: MachineKind): Promise<void> {
-    const machine = await kind.create({
+    const create = MACHINE_FACTORIES[kind.id] as MachineFactory
+    const machine = await create({
       onPicture: () => {
         this.#moments?.picture()
         this.#show(machine)
       },
+      onTick: (ticks) => this.#moments?.tick(ticks),
     })
     const moments = new MomentKeeper(machine)
     this.#moments = moments

@@ -14,12 +14,14 @@ export class MomentKeeper {
   stopped: (() => Promise<Moment>) | undefined
   /** How it was when it last started. */
   started: (() => Promise<Moment>) | undefined
-  /** Pictures that did not follow the one before. */
+  /** Ticks that did not follow the one before. */
   gaps = 0
   longestGapMs = 0
   works = true
   readonly #machine: Machine
   #ticks: number | undefined
+  /** No tick was told since it started. */
+  #isFirst = false
   #pictureAtMs: number = nowMs()
   #firstPicture: ((atMs: number) => void) | undefined
   #pictures = 0
@@ -43,11 +45,17 @@ export class MomentKeeper {
     this.longestGapMs = 0
   }
 
+  /** The machine did a tick. */
+  tick(ticks: number): void {
+    const before = this.#ticks
+    const isLate = this.#isFirst && this.#machine.tellsLate === true && ticks === before
+    if (before !== undefined && ticks !== before + 1 && !isLate) this.gaps++
+    this.#ticks = ticks
+    this.#isFirst = false
+  }
+
   /** A picture was made. */
   picture(): void {
-    const ticks = this.#machine.ticks()
-    if (this.#ticks !== undefined && ticks !== this.#ticks + 1) this.gaps++
-    this.#ticks = ticks
     this.#pictures++
     const now = nowMs()
     this.longestGapMs = Math.max(this.longestGapMs, now - this.#pictureAtMs)
@@ -67,6 +75,7 @@ export class MomentKeeper {
   start(): void {
     this.works = true
     this.#ticks = this.#machine.ticks()
+    this.#isFirst = true
     const first = new Promise<number>((resolve) => {
       this.#firstPicture = resolve
     })
@@ -76,7 +85,7 @@ export class MomentKeeper {
   #keep(pictureAtMs: () => Promise<number>): () => Promise<Moment> {
     const machine = this.#machine
     const ticks = machine.ticks()
-    const memory = new Blob(machine.memory().map((bytes) => bytes.slice()))
+    const memory = joined(machine.memory())
     const shown = machine.picture()
     const picture = shown === undefined ? undefined : copyOf(shown)
     return async () => ({
@@ -94,8 +103,18 @@ function nowMs(): number {
 }
 
 /** SHA-256; empty where the context is not secure. */
-async function digestOf(memory: Blob): Promise<string> {
+async function digestOf(memory: Uint8Array<ArrayBuffer>): Promise<string> {
   if (globalThis.crypto?.subtle === undefined) return ''
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await memory.arrayBuffer()))
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', memory))
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((total, { length }) => total + length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
 }
