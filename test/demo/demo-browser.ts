@@ -39,7 +39,7 @@ export function demoBrowser(): DemoBrowser {
   let browser: Browser
   beforeAll(async () => {
     const configFile = `${ROOT}demo/vite.config.ts`
-    await build({ configFile, logLevel: 'warn', build: { outDir: folder } })
+    await build({ configFile, logLevel: 'error', build: { outDir: folder } })
     served = await serveFolder(folder, 0)
     browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS.split(' ') })
   }, 60_000)

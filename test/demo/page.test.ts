@@ -14,9 +14,10 @@ describe.runIf(hasChromium)('the page', () => {
   const browser = demoBrowser()
 
   it('weighs less than 500 KB on the wire', () => {
-    const files = readdirSync(browser.folder, { recursive: true, withFileTypes: true }).filter((file) =>
-      file.isFile(),
-    )
+    const files = readdirSync(browser.folder, { recursive: true, withFileTypes: true })
+      .filter((file) => file.isFile())
+      // What only the PC needs is fetched when somebody switches one on.
+      .filter(({ name }) => !name.startsWith('v86'))
     const bytes = files.map(({ parentPath, name }) => gzipSync(readFileSync(join(parentPath, name))).length)
     expect(bytes.length).toBeGreaterThan(3)
     expect(bytes.reduce((total, one) => total + one, 0)).toBeLessThan(500_000)
@@ -121,6 +122,26 @@ describe.runIf(hasChromium)('the page', () => {
     expect(await other.outcome()).toMatch(/^Arrived from another tab/)
     expect(await other.shown('started')).toEqual(await demo.shown('stopped'))
     await other.drawn('right')
+    expect(await other.side('right')).toMatchObject({ occupancy: 'running', gaps: 0 })
+    await demo.page.context().close()
+  })
+
+  it('moves a whole PC to the other side, and to a second tab', async () => {
+    const demo = await browser.open({ empty: true })
+    await demo.page.selectOption('#left select', 'pc')
+    await demo.page.click('#left .power')
+    await demo.drawn('left', 20)
+    await demo.pace(FULL_SPEED, '300')
+    expect(await demo.act('move')).toMatch(/^Moved: /)
+    expect(await demo.shown('started')).toEqual(await demo.shown('stopped'))
+    await demo.drawn('right', 20)
+    expect(await demo.side('right')).toMatchObject({ occupancy: 'running', gaps: 0 })
+    const other = await browser.open({ beside: demo.page, empty: true })
+    await demo.page.locator('#to-tab', { hasText: 'To the other tab' }).waitFor()
+    expect(await demo.act('to-tab')).toMatch(/^Moved: /)
+    expect(await other.outcome()).toMatch(/^Arrived from another tab/)
+    expect(await other.shown('started')).toEqual(await demo.shown('stopped'))
+    await other.drawn('right', 20)
     expect(await other.side('right')).toMatchObject({ occupancy: 'running', gaps: 0 })
     await demo.page.context().close()
   })
