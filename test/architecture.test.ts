@@ -132,6 +132,49 @@ describe('rooms', () => {
   })
 })
 
+/** What the demo may import besides its own files: names that users of the package have, and what it shows. */
+const DEMO_PACKAGES =
+  /^(?:stopcopy(?:\/(?:devices|node|testing|uapi|web))?|uplot|v86(?:\/build\/v86\.wasm\?url)?)$/
+
+function demoFaults(path: string, code: string): string[] {
+  return importsOf(code)
+    .filter((specifier) => {
+      if (specifier.startsWith('.'))
+        return !posix.join('demo', posix.dirname(path), specifier).startsWith('demo/')
+      if (specifier.startsWith('node:') || specifier === 'vite')
+        return !/^node\/|vite\.config\.ts$/.test(path)
+      return !DEMO_PACKAGES.test(specifier)
+    })
+    .map((specifier) => `${path} imports ${specifier}`)
+}
+
+describe('the demo', () => {
+  const sources = files('demo')
+    .filter(({ path }) => !path.startsWith('dist/') && !path.endsWith('.d.ts'))
+    .map((file) => ({ ...file, code: codeOf(file.text) }))
+
+  it('imports what users of the package import, and node: in its Node process alone', () => {
+    expect(sources.length).toBeGreaterThan(20)
+    expect(sources.flatMap(({ path, code }) => demoFaults(path, code))).toEqual([])
+  })
+
+  it('has short files that begin with a module doc', () => {
+    const faulty = sources.filter(
+      ({ text }) =>
+        text.split('\n').length > MAX_LINES || !/^\/\*\*(?:(?!\*\/)[\s\S])*@module\s*\*\//.test(text),
+    )
+    expect(faulty.map(({ path }) => path)).toEqual([])
+  })
+
+  it.each([
+    ['page/a.ts', "import { migrate } from '../../src/index.ts'"],
+    ['page/a.ts', "import { readFile } from 'node:fs/promises'"],
+    ['worker/a.ts', "import { Receiver } from 'stopcopy/migrate'"],
+  ])('is seen where %s imports what it may not', (path, code) => {
+    expect(demoFaults(path, code)).toHaveLength(1)
+  })
+})
+
 describe('files', () => {
   it(`of src have at most ${MAX_LINES} lines, what the build generates excepted`, () => {
     const long = SOURCES.filter(({ path }) => !path.startsWith('engine/generated/')).filter(
