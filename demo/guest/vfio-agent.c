@@ -140,8 +140,11 @@ static long open_card(unsigned card)
 
 static long limit_fds(unsigned long count)
 {
-	struct rlimit limit = { .rlim_cur = count, .rlim_max = RLIM_INFINITY };
+	struct rlimit limit;
 
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -1;
+	limit.rlim_cur = count;
 	return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
