@@ -4,6 +4,7 @@
  * @module
  */
 import { bootGuest } from './guest.mjs'
+import { fromHex } from './hex.mjs'
 
 const BOOT_MS = 120_000
 const ANSWER_MS = 20_000
@@ -18,12 +19,10 @@ function sumOf(text) {
 /** A line without its sum, split at the spaces; throws when the sum is wrong. */
 function checkedWords(line) {
   const at = line.lastIndexOf(' ') + 1
-  if (line.slice(at) !== sumOf(line.slice(0, at))) throw new Error(`Cannot read an answer of the guest: ${line}`)
+  if (line.slice(at) !== sumOf(line.slice(0, at)))
+    throw new Error(`Cannot read an answer of the guest: ${line}`)
   return line.slice(0, at).trimEnd().split(' ')
 }
-
-export const toHex = (bytes) => Buffer.from(bytes).toString('hex')
-export const fromHex = (text) => new Uint8Array(Buffer.from(text, 'hex'))
 
 /** Boots the guest and waits for its agent. */
 export async function startAgent() {
@@ -47,7 +46,11 @@ export async function startAgent() {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const said = guest.console.trim().split('\n').slice(-5).join('\n')
-        reject(new Error(`Cannot go on: the guest did not answer ${what} in ${milliseconds} ms; it said:\n${said}`))
+        reject(
+          new Error(
+            `Cannot go on: the guest did not answer ${what} in ${milliseconds} ms; it said:\n${said}`,
+          ),
+        )
       }, milliseconds)
       waiting = {
         resolve: (words) => {
@@ -85,7 +88,8 @@ export async function startAgent() {
       const answer = nextAnswer(ANSWER_MS, request)
       guest.send(`${request}${sumOf(request)}\n`)
       const [echo, result, hex = ''] = await answer
-      if (echo !== String(number)) throw new Error(`Cannot go on: the guest answers ${echo} to request ${request}`)
+      if (echo !== String(number))
+        throw new Error(`Cannot go on: the guest answers ${echo} to request ${request}`)
       return { result: Number(result), bytes: fromHex(hex) }
     },
     stop: () => guest.destroy(),

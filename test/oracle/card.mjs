@@ -50,8 +50,9 @@ export function words(...numbers) {
 
 /** One device under test. */
 export class Card {
-  constructor(target) {
+  constructor(target, ports) {
     this.target = target
+    this.ports = ports
   }
 
   /** @returns {Promise<number>} the result of VFIO_DEVICE_RESET */

@@ -19,7 +19,8 @@ const OUT = join(FOLDER, 'out')
 /** Runs demo/guest/build.sh, which does nothing when what it builds is there and up to date. */
 export function buildGuest() {
   const { status } = spawnSync(join(FOLDER, 'build.sh'), { stdio: ['ignore', 'inherit', 'inherit'] })
-  if (status !== 0) throw new Error('Cannot run the oracle: there is no guest, see the message of build.sh above')
+  if (status !== 0)
+    throw new Error('Cannot run the oracle: there is no guest, see the message of build.sh above')
 }
 
 /** What build.sh wrote about the guest. */

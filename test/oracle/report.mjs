@@ -51,13 +51,19 @@ export function report({ linux, bootMs, kernelCalls, seconds, cells }, { showMat
     }
   }
   for (const { part, name, profile, verdict, difference, kernel, stopcopy } of wrong.slice(0, SHOWN)) {
-    lines.push('', `${verdict === 'vanished' ? `No longer a difference (${difference})` : 'DIFFERENT'}: ${part}: ${name}, profile ${profile}`)
+    lines.push(
+      '',
+      `${verdict === 'vanished' ? `No longer a difference (${difference})` : 'DIFFERENT'}: ${part}: ${name}, profile ${profile}`,
+    )
     lines.push(`  kernel   ${kernel}`, `  stopcopy ${stopcopy}`)
   }
   if (wrong.length > SHOWN) lines.push('', `and ${wrong.length - SHOWN} more, see --json`)
 
   const equal = count(cells, 'equal')
   const verdict = wrong.length === 0 ? 'no unnamed difference' : `${wrong.length} UNNAMED`
-  lines.push('', `${cells.length} cells: ${equal} equal, ${count(cells, 'named')} named differences, ${verdict}`)
+  lines.push(
+    '',
+    `${cells.length} cells: ${equal} equal, ${count(cells, 'named')} named differences, ${verdict}`,
+  )
   return lines.join('\n')
 }

@@ -1,5 +1,5 @@
 /**
- * Runs the cases of a part on the kernel and on stopcopy, and says of each cell whether they agree.
+ * Runs the cases of a part, and says of each cell whether kernel and stopcopy agree.
  *
  * A case is `{ name, run(card), ports?, noFds?, profiles?, differs? }`: `run` gives an answer as text, which must
  * be the same on both sides, or differ as the difference named in `differs[profile]` says. Or it is
@@ -9,54 +9,77 @@
  */
 import { Card } from './card.mjs'
 import { DIFFERENCES } from './differences.mjs'
-import { openKernelCard, openStopcopyCard } from './targets.mjs'
 
 /** What came of one case in one profile. */
-function judge(kernel, stopcopy, differenceName) {
-  if (differenceName === undefined) return kernel === stopcopy ? 'equal' : 'unnamed'
+function judge(kernel, stopcopy, difference) {
+  if (difference === undefined) return kernel === stopcopy ? 'equal' : 'unnamed'
   // A named difference that is none any more is an error too: the name would hide the next one.
   if (kernel === stopcopy) return 'vanished'
-  return DIFFERENCES[differenceName].matches(kernel, stopcopy) ? 'named' : 'unnamed'
+  return DIFFERENCES[difference].matches(kernel, stopcopy) ? 'named' : 'unnamed'
 }
 
-async function opened(target, ports) {
-  const card = new Card(target)
-  card.ports = ports
-  return card
-}
-
-/** The answer of `run`, or that it could not be given: a case that breaks on one side is a difference. */
-async function answerOf(run) {
+/** Opens a card for a case, and closes it whatever comes. A case that breaks on one side is an answer too. */
+async function withCard(open, { ports = 2, noFds = false }, profile, run) {
+  const card = new Card(await open({ ports, noFds, profile }), ports)
   try {
-    return await run()
+    return await run(card)
   } catch (error) {
     return `broken: ${error.message}`
+  } finally {
+    await card.target.end()
   }
 }
 
-/**
- * @param {object} part
- * @param {object} agent
- * @param {(name: string) => void} onCase
- * @returns {Promise<object[]>} a cell for each case and profile
- */
-export async function runPart(part, agent, onCase) {
+/** A case's cells, one for each profile, given what the kernel answered. */
+export async function judgeCase(part, test, kernelAnswer, openStopcopy) {
   const cells = []
-  for (const { name, ports = 2, noFds = false, profiles = ['exact'], differs = {}, ...test } of part.cases) {
-    onCase(name)
-    const kernel = await opened(await openKernelCard(agent, { ports, noFds }), ports)
-    try {
-      const kernelAnswer = test.run && (await answerOf(() => test.run(kernel)))
-      for (const profile of profiles) {
-        const stopcopy = await opened(await openStopcopyCard({ ports, noFds, profile }), ports)
-        const answer = await answerOf(() => (test.run ? test.run(stopcopy) : test.between(kernel, stopcopy)))
-        const wanted = test.run ? kernelAnswer : test.expected
-        const verdict = judge(wanted, answer, differs[profile])
-        cells.push({ part: part.title, name, profile, verdict, difference: differs[profile], kernel: wanted, stopcopy: answer })
-        await stopcopy.target.end()
-      }
-    } finally {
-      await kernel.target.end()
+  for (const profile of test.profiles ?? ['exact']) {
+    const stopcopy = await withCard(openStopcopy, test, profile, test.run)
+    const difference = test.differs?.[profile]
+    const verdict = judge(kernelAnswer, stopcopy, difference)
+    cells.push({
+      part: part.title,
+      name: test.name,
+      profile,
+      verdict,
+      difference,
+      kernel: kernelAnswer,
+      stopcopy,
+      recorded: true,
+    })
+  }
+  return cells
+}
+
+/** A case between two devices: for each profile, whether it came out as it must. */
+async function crossCase(part, test, openKernel, openStopcopy) {
+  const cells = []
+  for (const profile of test.profiles) {
+    const answer = await withCard(openKernel, test, undefined, (kernel) =>
+      withCard(openStopcopy, test, profile, (stopcopy) => test.between(kernel, stopcopy)),
+    )
+    const verdict = judge(test.expected, answer)
+    cells.push({
+      part: part.title,
+      name: test.name,
+      profile,
+      verdict,
+      kernel: test.expected,
+      stopcopy: answer,
+    })
+  }
+  return cells
+}
+
+/** Every case of a part, on both sides. `onCase` is told before each. */
+export async function runPart(part, openKernel, openStopcopy, onCase) {
+  const cells = []
+  for (const test of part.cases) {
+    onCase(test.name)
+    if (test.run === undefined) cells.push(...(await crossCase(part, test, openKernel, openStopcopy)))
+    else {
+      const answer = await withCard(openKernel, test, undefined, test.run)
+      cells.push(...(await judgeCase(part, test, answer, openStopcopy)))
     }
   }
   return cells

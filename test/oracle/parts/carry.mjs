@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { toHex } from '../agent.mjs'
+import { toHex } from '../hex.mjs'
 import { State } from '../card.mjs'
 import { freshStream, numbersFrom } from '../streams.mjs'
 
@@ -110,8 +110,10 @@ async function move(source, destination, { cut, precopy, content }) {
     return `sent ${toHex(Uint8Array.from(stream))}, saved again ${toHex(arrived)}`
   }
   const [sourceContent, destinationContent] = [await contentOf(source), await contentOf(destination)]
-  if (sourceContent !== destinationContent) return `registers ${sourceContent}, arrived as ${destinationContent}`
-  return `arrived`
+  if (!sourceContent.includes('rx')) return 'there was nothing to carry'
+  if (sourceContent !== destinationContent)
+    return `registers ${sourceContent}, arrived as ${destinationContent}`
+  return 'arrived'
 }
 
 function cases(direction) {

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { toHex } from '../agent.mjs'
+import { toHex } from '../hex.mjs'
 import { State } from '../card.mjs'
 import { freshStream, HEADER_BYTES, patched, PORT_BYTES, PORT_FIELDS } from '../streams.mjs'
 
@@ -51,7 +51,11 @@ const FIELDS = {
 /** Unusual, and legal. */
 const LEGAL = {
   'a full ring': { [field(0, 'count')]: 16, [field(0, 'head')]: 5, [field(0, 'tail')]: 5 },
-  'count above the fifo size': { [field(0, 'count')]: 4, [field(0, 'head')]: 4, [field(0, 'maxFifoSize')]: 1 },
+  'count above the fifo size': {
+    [field(0, 'count')]: 4,
+    [field(0, 'head')]: 4,
+    [field(0, 'maxFifoSize')]: 1,
+  },
   'pad bytes': { [HEADER_BYTES + 29]: 0xaa, [HEADER_BYTES + 35]: 0x55 },
   'nothing changed': {},
 }

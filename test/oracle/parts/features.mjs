@@ -5,7 +5,7 @@
  * @module
  */
 import { Feature, featureBytes, Operation, Request, State, words } from '../card.mjs'
-import { toHex } from '../agent.mjs'
+import { toHex } from '../hex.mjs'
 
 const { GET, SET, PROBE } = Operation
 const OPERATIONS = {
@@ -127,8 +127,7 @@ export const features = {
     },
     {
       name: 'an ioctl that nothing knows',
-      run: async (card) =>
-        `rc=${(await card.target.ioctl('device', 0x3bc7, new Uint8Array(16))).result}`,
+      run: async (card) => `rc=${(await card.target.ioctl('device', 0x3bc7, new Uint8Array(16))).result}`,
     },
     ...[1, 2].map((ports) => ({
       name: `flags and data size, ${ports} port(s)`,

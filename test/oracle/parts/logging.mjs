@@ -93,8 +93,11 @@ export const logging = {
     reportCase('page size 3 * 4096', 0n, 0x30000n, 0x3000n, 8),
     reportCase('end at 2^64', TOP - 0x1000n, 0x1000n, 4096n, 8),
     reportCase('end above 2^64', TOP - 0x1000n, 0x2000n, 4096n, 8),
-    reportCase('bitmap memory ends too early', 0n, 0x41000n, 4096n, 15),
-    reportCase('no bitmap memory', 0n, 0x1000n, 4096n, 0),
+    {
+      ...reportCase('bitmap memory ends too early', 0n, 0x41000n, 4096n, 15),
+      differs: { exact: 'bitmap-memory' },
+    },
+    { ...reportCase('no bitmap memory', 0n, 0x1000n, 4096n, 0), differs: { exact: 'bitmap-memory' } },
     {
       name: 'STOP, while stopped',
       async run(card) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { toHex } from '../agent.mjs'
+import { toHex } from '../hex.mjs'
 import { Request, State, words } from '../card.mjs'
 import { freshStream } from '../streams.mjs'
 
@@ -76,17 +76,20 @@ export const sessions = {
       say('request', await precopyInfo(card, fd, { request: 0x3b7a }))
       say('request before memory', await precopyInfo(card, fd, { request: 0x3b7a, length: 0 }))
     }),
-    steps('precopy info outside PRE_COPY: STOP_COPY, ended, ended with a new session, resuming', async (card, say) => {
-      const old = await card.enter(State.PRE_COPY)
-      await card.enter(State.STOP_COPY)
-      say('STOP_COPY', await precopyInfo(card, old))
-      await card.enter(State.RUNNING)
-      say('ended', await precopyInfo(card, old))
-      await card.enter(State.PRE_COPY)
-      say('ended, another session', await precopyInfo(card, old))
-      const resuming = await card.enter(State.RESUMING)
-      say('resuming', await precopyInfo(card, resuming))
-    }),
+    steps(
+      'precopy info outside PRE_COPY: STOP_COPY, ended, ended with a new session, resuming',
+      async (card, say) => {
+        const old = await card.enter(State.PRE_COPY)
+        await card.enter(State.STOP_COPY)
+        say('STOP_COPY', await precopyInfo(card, old))
+        await card.enter(State.RUNNING)
+        say('ended', await precopyInfo(card, old))
+        await card.enter(State.PRE_COPY)
+        say('ended, another session', await precopyInfo(card, old))
+        const resuming = await card.enter(State.RESUMING)
+        say('resuming', await precopyInfo(card, resuming))
+      },
+    ),
     steps('a saving fd is read only, a resuming fd write only', async (card, say) => {
       const saving = await card.enter(State.STOP_COPY)
       say('write', await result(card.target.write(saving, new Uint8Array(1))))
