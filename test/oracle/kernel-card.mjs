@@ -7,15 +7,19 @@
  * read(fd, length)  write(fd, bytes)  poll(fd, events)  close(fd)
  * peek(port, register)  poke(port, register, value)
  * reopen()                            closes the device and opens it again
+ * migrationDevice()                   the same card as a stopcopy MigrationDevice
  * end()
  * ```
  *
  * @module
  */
 import { toHex } from './hex.mjs'
+import { KernelDevice } from './kernel-device.mjs'
 
-/** Cards of the guest by their number of ports. */
-const CARDS = { 1: 2, 2: 0 }
+/** Cards of the guest by their number of ports, as demo/guest/init makes them. */
+const CARDS = { 1: [4], 2: [0, 1, 2, 3] }
+
+const inUse = new Set()
 
 /** RLIMIT_NOFILE of a process that is not short of numbers. */
 const MANY_FDS = 1024
@@ -28,15 +32,19 @@ const hexOrNone = (bytes) => (bytes.length === 0 ? '-' : toHex(bytes))
  * @param {{ ports?: 1 | 2, noFds?: boolean }} [options] `noFds`: no fd number is free
  */
 export async function openKernelCard(agent, { ports = 2, noFds = false } = {}) {
+  const card = CARDS[ports].find((candidate) => !inUse.has(candidate))
+  if (card === undefined) throw new Error(`Cannot open a card with ${ports} port(s): all are in use`)
   const open = async () => {
-    const { result } = await agent.call('open', CARDS[ports])
-    if (result < 0) throw new Error(`Cannot open card ${CARDS[ports]} in the guest: errno ${result}`)
+    const { result } = await agent.call('open', card)
+    if (result < 0) throw new Error(`Cannot open card ${card} in the guest: errno ${result}`)
     return result
   }
   let device = await open()
+  inUse.add(card)
   if (noFds) await agent.call('limit', 0)
   const number = (fd) => (fd === 'device' ? device : fd)
-  return {
+  const target = {
+    migrationDevice: () => new KernelDevice(target, ports),
     ioctl: async (fd, request, bytes, places = []) =>
       agent.call('ioctl', number(fd), request, hexOrNone(bytes), ...places),
     read: async (fd, length) => agent.call('read', fd, length),
@@ -50,8 +58,10 @@ export async function openKernelCard(agent, { ports = 2, noFds = false } = {}) {
       device = await open()
     },
     async end() {
-      await agent.call('limit', MANY_FDS)
+      if (!inUse.delete(card)) return
+      if (noFds) await agent.call('limit', MANY_FDS)
       await agent.call('close', device)
     },
   }
+  return target
 }

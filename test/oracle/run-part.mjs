@@ -3,7 +3,8 @@
  *
  * A case is `{ name, run(card), ports?, noFds?, profiles?, differs? }`: `run` gives an answer as text, which must
  * be the same on both sides, or differ as the difference named in `differs[profile]` says. Or it is
- * `{ name, between(kernel, stopcopy), expected }`: something that happens between two devices.
+ * `{ name, between(kernel, stopcopy), expected }`: something that happens between two devices. Or
+ * `{ name, devices(create) }`: as `run`, but it opens and closes its devices itself.
  *
  * @module
  */
@@ -71,12 +72,38 @@ async function crossCase(part, test, openKernel, openStopcopy) {
   return cells
 }
 
+/** A case that opens its own devices, which show what both sides can: no registers, no byte ioctl. */
+async function deviceCase(part, test, openKernel, openStopcopy) {
+  const kernel = await test.devices(async () => (await openKernel({})).migrationDevice())
+  const stopcopy = await test.devices(async () => {
+    const device = (await openStopcopy({})).migrationDevice()
+    return new Proxy(device, {
+      get(target, name) {
+        if (name === 'regions' || name === 'ioctl') return undefined
+        const value = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  })
+  return [
+    {
+      part: part.title,
+      name: test.name,
+      profile: 'exact',
+      verdict: judge(kernel, stopcopy),
+      kernel,
+      stopcopy,
+    },
+  ]
+}
+
 /** Every case of a part, on both sides. `onCase` is told before each. */
 export async function runPart(part, openKernel, openStopcopy, onCase) {
   const cells = []
   for (const test of part.cases) {
     onCase(test.name)
-    if (test.run === undefined) cells.push(...(await crossCase(part, test, openKernel, openStopcopy)))
+    if (test.between) cells.push(...(await crossCase(part, test, openKernel, openStopcopy)))
+    else if (test.devices) cells.push(...(await deviceCase(part, test, openKernel, openStopcopy)))
     else {
       const answer = await withCard(openKernel, test, undefined, test.run)
       cells.push(...(await judgeCase(part, test, answer, openStopcopy)))

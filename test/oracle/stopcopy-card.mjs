@@ -55,6 +55,7 @@ async function openCard({ FdTable, VfioDevice, VfioError, createMtty }, { ports,
       const result = await outcome(() => device.regions.write(port, register, Uint8Array.of(value)))
       return { result: result < 0 ? result : 1, bytes: NO_BYTES }
     },
+    migrationDevice: () => device,
     async reopen() {
       await device.close()
       device = await VfioDevice.open(mtty, { fds })

@@ -4,7 +4,7 @@ import { FdTable } from '../../../src/device/fd-table.ts'
 import { VfioDevice } from '../../../src/device/vfio-device.ts'
 import { createMtty } from '../../../src/devices/mtty/mtty.ts'
 import { VfioError } from '../../../src/errors.ts'
-import { PARTS } from '../../oracle/parts/index.mjs'
+import { ANSWER_PARTS } from '../../oracle/parts/answers.mjs'
 import { formatRecording, parseRecording } from '../../oracle/recording.mjs'
 import { judgeCase } from '../../oracle/run-part.mjs'
 import { stopcopyCards } from '../../oracle/stopcopy-card.mjs'
@@ -12,22 +12,15 @@ import { KERNEL_ANSWERS } from '../../support/migration-oracle.ts'
 
 const RECORDING = readFileSync(new URL('../../golden/mtty/linux-6.12-answers.txt', import.meta.url), 'utf8')
 
-interface Test {
-  readonly name: string
-  readonly run?: unknown
-}
 interface Part {
   readonly title: string
-  readonly cases: readonly Test[]
+  readonly cases: readonly { readonly name: string }[]
 }
 interface Cell {
   readonly verdict: string
 }
 
-/** The parts that a kernel answers alone; what happens between two devices is no answer to record. */
-const recorded = (Object.values(PARTS) as Part[])
-  .map(({ title, cases }) => ({ title, cases: cases.filter(({ run }) => run !== undefined) }))
-  .filter(({ cases }) => cases.length > 0)
+const recorded: Part[] = Object.values(ANSWER_PARTS)
 
 const answers: Map<string, string> = parseRecording(RECORDING)
 const openCard = stopcopyCards({ FdTable, VfioDevice, VfioError, createMtty })
