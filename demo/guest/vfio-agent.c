@@ -42,7 +42,7 @@
 #include <unistd.h>
 
 #define CARDS 5
-#define MAX_LINE 4096
+#define MAX_LINE 8192
 #define MAX_BYTES 2048
 #define MAX_ARGUMENTS 16
 

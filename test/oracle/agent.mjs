@@ -29,6 +29,7 @@ export async function startAgent() {
   const started = performance.now()
   let number = 0
   let waiting
+  let last = Promise.resolve()
 
   const guest = bootGuest({
     onLine: (line) => {
@@ -45,7 +46,7 @@ export async function startAgent() {
   function nextAnswer(milliseconds, what) {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        const said = guest.console.trim().split('\n').slice(-5).join('\n')
+        const said = guest.console.trim().split('\n').slice(-12).join('\n')
         reject(
           new Error(
             `Cannot go on: the guest did not answer ${what} in ${milliseconds} ms; it said:\n${said}`,
@@ -60,6 +61,17 @@ export async function startAgent() {
         reject,
       }
     })
+  }
+
+  /** One request and its answer; the next one waits for it. */
+  async function transact(verb, words) {
+    const request = `${++number} ${verb} ${words.join(' ')} `.replace('  ', ' ')
+    const answer = nextAnswer(ANSWER_MS, request)
+    guest.send(`${request}${sumOf(request)}\n`)
+    const [echo, result, hex = ''] = await answer
+    if (echo !== String(number))
+      throw new Error(`Cannot go on: the guest answers ${echo} to request ${request}`)
+    return { result: Number(result), bytes: fromHex(hex) }
   }
 
   try {
@@ -83,14 +95,10 @@ export async function startAgent() {
      * @param {...(number | string)} words numbers, and bytes as hex
      * @returns {Promise<{ result: number, bytes: Uint8Array }>} `result`: negative errno when it failed
      */
-    async call(verb, ...words) {
-      const request = `${++number} ${verb} ${words.join(' ')} `.replace('  ', ' ')
-      const answer = nextAnswer(ANSWER_MS, request)
-      guest.send(`${request}${sumOf(request)}\n`)
-      const [echo, result, hex = ''] = await answer
-      if (echo !== String(number))
-        throw new Error(`Cannot go on: the guest answers ${echo} to request ${request}`)
-      return { result: Number(result), bytes: fromHex(hex) }
+    call(verb, ...words) {
+      const answered = last.then(() => transact(verb, words))
+      last = answered.catch(() => {})
+      return answered
     },
     stop: () => guest.destroy(),
   }

@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { Request } from './card.mjs'
 import { toHex } from './hex.mjs'
 import { KernelDevice } from './kernel-device.mjs'
 
@@ -41,6 +42,9 @@ export async function openKernelCard(agent, { ports = 2, noFds = false } = {}) {
   }
   let device = await open()
   inUse.add(card)
+  // The sample driver keeps the state of the last close. Asked to leave a RESUMING of which the close took the
+  // session, Linux 6.12 follows a null pointer; a reset is the way around it.
+  await agent.call('ioctl', device, Request.RESET, '-')
   if (noFds) await agent.call('limit', 0)
   const number = (fd) => (fd === 'device' ? device : fd)
   const target = {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { VfioError } from 'stopcopy'
 import { createMtty } from 'stopcopy/devices'
 import { Feature, featureBytes, Operation, Request, State, words } from './card.mjs'
 import { checked } from './errno.mjs'
@@ -24,6 +25,7 @@ export class KernelDevice {
   #card
   #state = State.RUNNING
   #session
+  #last = Promise.resolve()
 
   constructor(card, ports) {
     this.#card = card
@@ -49,8 +51,21 @@ export class KernelDevice {
     return payload.getUint32(0, true)
   }
 
+  /** The state is kept beside the kernel's to end sessions in time, so calls that move it go one by one. */
+  #alone(call) {
+    const done = this.#last.then(call)
+    this.#last = done.catch(() => {})
+    return done
+  }
+
   async setState(target, { signal } = {}) {
-    signal?.throwIfAborted()
+    return this.#alone(async () => {
+      if (signal?.aborted) throw new VfioError('EINTR', 'Cannot set the state: it was aborted, call again')
+      return this.#walk(target)
+    })
+  }
+
+  async #walk(target) {
     const before = this.#state
     const { result, payload } = await this.#feature(Feature.STATE | SET, words(target, 0))
     const fd = payload.getInt32(4, true)
@@ -94,14 +109,18 @@ export class KernelDevice {
   }
 
   async reset() {
-    checked((await this.#card.ioctl('device', Request.RESET, new Uint8Array(0))).result, 'ioctl')
-    this.#state = State.RUNNING
-    this.#endSession()
+    await this.#alone(async () => {
+      checked((await this.#card.ioctl('device', Request.RESET, new Uint8Array(0))).result, 'ioctl')
+      this.#state = State.RUNNING
+      this.#endSession()
+    })
   }
 
   async close() {
-    this.#endSession()
-    await this.#card.end()
+    await this.#alone(async () => {
+      this.#endSession()
+      await this.#card.end()
+    })
   }
 
   #endSession() {

@@ -11,9 +11,13 @@ import { Request, words } from './card.mjs'
 import { checked } from './errno.mjs'
 
 /** Bytes the agent can carry in one call. */
-const MOST = 2048
+const MOST = 1024
 
 const POLL_FAILED = 0x38
+
+function busy(action, reason) {
+  return new VfioError('EBUSY', `Cannot ${action}: ${reason}`)
+}
 
 export class KernelSession {
   #card
@@ -44,6 +48,11 @@ export class KernelSession {
   }
 
   async read(dst) {
+    if (this.#leases.length > 0) throw busy('read', 'a lease is out, release it first')
+    return this.#fill(dst)
+  }
+
+  async #fill(dst) {
     const { result, bytes } = await this.#card.read(this.#fd, Math.min(dst.length, MOST))
     checked(result, 'read')
     dst.set(bytes)
@@ -51,6 +60,11 @@ export class KernelSession {
   }
 
   async write(src) {
+    if (this.#window) throw busy('write', 'a window is out, commit it first')
+    return this.#send(src)
+  }
+
+  async #send(src) {
     for (let at = 0; at < src.length || at === 0; at += MOST) {
       const { result } = await this.#card.write(this.#fd, src.subarray(at, at + MOST))
       checked(result, 'write')
@@ -78,7 +92,7 @@ export class KernelSession {
 
   async lease(maxBytes) {
     const bytes = new Uint8Array(Math.min(maxBytes, MOST))
-    const length = await this.read(bytes)
+    const length = await this.#fill(bytes)
     if (length === 0 && this.#isPrecopy()) {
       throw new VfioError('ENOMSG', 'Cannot read: there is nothing now, wait for STOP_COPY')
     }
@@ -93,6 +107,7 @@ export class KernelSession {
   }
 
   window(maxBytes) {
+    if (this.#window) throw busy('open a window', 'one is out, commit it first')
     this.#window = new Uint8Array(Math.min(maxBytes, MOST))
     return this.#window
   }
@@ -100,7 +115,7 @@ export class KernelSession {
   async commit(byteLength) {
     const window = this.#window
     this.#window = undefined
-    if (byteLength > 0) await this.write(window.subarray(0, byteLength))
+    if (byteLength > 0) await this.#send(window.subarray(0, byteLength))
   }
 
   async close() {

@@ -10,6 +10,7 @@
  */
 import { Card } from './card.mjs'
 import { DIFFERENCES } from './differences.mjs'
+import { heldStream } from './streams.mjs'
 
 /** What came of one case in one profile. */
 function judge(kernel, stopcopy, difference) {
@@ -72,29 +73,36 @@ async function crossCase(part, test, openKernel, openStopcopy) {
   return cells
 }
 
-/** A case that opens its own devices, which show what both sides can: no registers, no byte ioctl. */
-async function deviceCase(part, test, openKernel, openStopcopy) {
-  const kernel = await test.devices(async () => (await openKernel({})).migrationDevice())
-  const stopcopy = await test.devices(async () => {
-    const device = (await openStopcopy({})).migrationDevice()
-    return new Proxy(device, {
-      get(target, name) {
-        if (name === 'regions' || name === 'ioctl') return undefined
-        const value = Reflect.get(target, name, target)
-        return typeof value === 'function' ? value.bind(target) : value
-      },
-    })
-  })
-  return [
-    {
-      part: part.title,
-      name: test.name,
-      profile: 'exact',
-      verdict: judge(kernel, stopcopy),
-      kernel,
-      stopcopy,
+/** What both sides can show of a device: no registers and no byte ioctl, which are not immediate in a guest. */
+function remotePart(device) {
+  return new Proxy(device, {
+    get(target, name) {
+      if (name === 'regions' || name === 'ioctl') return undefined
+      const value = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
     },
-  ]
+  })
+}
+
+/** A case that opens its own devices; what it leaves open is closed. */
+async function deviceCase(part, test, openKernel, openStopcopy) {
+  const answers = []
+  for (const open of [openKernel, openStopcopy]) {
+    const targets = []
+    const create = async () => {
+      const target = await open({})
+      targets.push(target)
+      // A card of the kernel keeps what the case before left in it; the suite wants devices alike.
+      await new Card(target).load(heldStream())
+      return remotePart(target.migrationDevice())
+    }
+    answers.push(await test.devices(create))
+    for (const target of targets) await target.end()
+  }
+  const [kernel, stopcopy] = answers
+  const difference = test.differs?.exact
+  const verdict = judge(kernel, stopcopy, difference)
+  return [{ part: part.title, name: test.name, profile: 'exact', verdict, difference, kernel, stopcopy }]
 }
 
 /** Every case of a part, on both sides. `onCase` is told before each. */

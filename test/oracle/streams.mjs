@@ -44,6 +44,19 @@ export function patched(stream, changes) {
   return copy
 }
 
+/** A card with two ports whose scratch registers and first ring hold something. */
+export function heldStream() {
+  const [first, second] = [HEADER_BYTES, HEADER_BYTES + PORT_BYTES]
+  return patched(freshStream(2), {
+    [first + 7]: 0xa5,
+    [first + PORT_FIELDS.fifo]: 0x68,
+    [first + PORT_FIELDS.fifo + 1]: 0x69,
+    [first + PORT_FIELDS.head]: 2,
+    [first + PORT_FIELDS.count]: 2,
+    [second + 7]: 0x5a,
+  })
+}
+
 /** A repeatable source of numbers below `limit` (mulberry32). */
 export function numbersFrom(seed) {
   let state = seed >>> 0

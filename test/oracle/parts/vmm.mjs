@@ -7,17 +7,9 @@
 import { inspect, migrate, restore, save, verify, VfioError } from 'stopcopy'
 import { Card } from '../card.mjs'
 import { toHex } from '../hex.mjs'
-import { freshStream, HEADER_BYTES, patched, PORT_BYTES } from '../streams.mjs'
+import { freshStream, heldStream } from '../streams.mjs'
 
-/** What is carried: two ports whose scratch registers and rings hold something. */
-const CONTENT = patched(freshStream(2), {
-  [HEADER_BYTES + 7]: 0xa5,
-  [HEADER_BYTES + 8]: 0x68,
-  [HEADER_BYTES + 9]: 0x69,
-  [HEADER_BYTES + 24]: 2,
-  [HEADER_BYTES + 26]: 2,
-  [HEADER_BYTES + PORT_BYTES + 7]: 0x5a,
-})
+const CONTENT = heldStream()
 
 /** Both ends of a move, filled, and a look at what the destination holds afterwards. */
 async function moved(source, destination, move) {
