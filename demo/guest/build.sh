@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Linux guest of the demo and of the kernel oracle, from Debian packages and the files beside this script.
 #
-#   demo/guest/build.sh [--clean]      about three minutes on two cores; a second run has nothing to do
+#   demo/guest/build.sh [--clean]      three to five minutes on two cores; a second run has nothing to do
 #
 # Writes demo/guest/out/ (never committed: the kernel is GPL-2.0, SeaBIOS LGPL-3.0):
 #   bzImage      Linux 6.12 with the initramfs inside
@@ -9,6 +9,7 @@
 #   guest.json   version, command lines of the two modes, checksums
 #
 # GUEST_WORK is where the kernel is unpacked and built (about 2 GB; kept, so that a change only links anew).
+# GUEST_BUSYBOX is a static i386 busybox that is not installed, such as `dpkg -x` unpacks.
 
 set -euo pipefail
 
@@ -178,6 +179,6 @@ check_configuration
   step 'installing the headers' headers kernel_make headers_install INSTALL_HDR_PATH="$work/headers"
 step 'compiling the programs of the guest' programs build_programs
 step 'making the initramfs' initramfs build_initramfs
-step 'building the kernel (about three minutes the first time)' kernel kernel_make bzImage
+step 'building the kernel (three to five minutes the first time)' kernel kernel_make bzImage
 step 'copying the result' publish publish
 say "done in $((SECONDS - started)) s: $out/bzImage, $(stat -c %s "$out/bzImage") bytes"

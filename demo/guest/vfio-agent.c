@@ -12,7 +12,7 @@
  * negative errno. Numbers are decimal, bytes are hex.
  *
  *   hello                             0
- *   open CARD                         the fd of card 0 to 3 (two ports) or 4 (one port)
+ *   open CARD                         the fd of card 0 to 7 (two ports) or 8 (one port)
  *   close FD
  *   limit COUNT                       new fd numbers from COUNT on are refused (EMFILE)
  *   ioctl FD REQUEST BYTES [AT...]    BYTES as the call left them; the u64 at each AT is an offset into BYTES and
@@ -41,14 +41,14 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define CARDS 5
+#define CARDS 9
 #define MAX_LINE 8192
 #define MAX_BYTES 2048
 #define MAX_ARGUMENTS 16
 
 static int port;
 static unsigned char *mapping_end;
-static int card_groups[CARDS] = { -1, -1, -1, -1, -1 };
+static int card_groups[CARDS] = { [0 ... CARDS - 1] = -1 };
 
 static void die(const char *what)
 {

@@ -18,7 +18,7 @@ import { toHex } from './hex.mjs'
 import { KernelDevice } from './kernel-device.mjs'
 
 /** Cards of the guest by their number of ports, as demo/guest/init makes them. */
-const CARDS = { 1: [4], 2: [0, 1, 2, 3] }
+const CARDS = { 1: [8], 2: [0, 1, 2, 3, 4, 5, 6, 7] }
 
 const inUse = new Set()
 

@@ -41,6 +41,15 @@ export function report({ linux, bootMs, kernelCalls, seconds, cells }, { showMat
   ]
   if (showMatrix) lines.push('', ...matrixLines(cells.filter(({ part }) => part === 'request matrix')))
 
+  const absent = cells.filter(({ kernel }) => kernel.startsWith('not applicable'))
+  if (absent.length > 0) {
+    const needs = new Set(absent.flatMap(({ kernel }) => kernel.replace('not applicable: ', '').split(', ')))
+    lines.push(
+      '',
+      `Not applicable on both sides: ${absent.length} cells, which need ${[...needs].join(', ')}`,
+    )
+  }
+
   const named = Object.keys(DIFFERENCES).filter((name) => cells.some((cell) => cell.difference === name))
   if (named.length > 0) {
     lines.push('', 'Named differences, all intended:')
