@@ -80,7 +80,9 @@ try {
   const result = await run()
   if (record) writeFileSync(RECORDING, formatRecording(result))
   console.log(json ? JSON.stringify(result, undefined, 1) : report(result, { showMatrix }))
-  process.exitCode = result.cells.every(({ verdict }) => verdict === 'equal' || verdict === 'named') ? 0 : 1
+  process.exitCode = result.cells.some(({ verdict }) => verdict === 'unnamed' || verdict === 'vanished')
+    ? 1
+    : 0
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

@@ -32,16 +32,23 @@ export function report({ linux, bootMs, kernelCalls, seconds, cells }, { showMat
   const rows = parts.map((part) => {
     const of = cells.filter((cell) => cell.part === part)
     const bad = count(of, 'unnamed') + count(of, 'vanished')
-    return [part, String(of.length), String(count(of, 'equal')), String(count(of, 'named')), String(bad)]
+    return [
+      part,
+      String(of.length),
+      String(count(of, 'equal')),
+      String(count(of, 'named')),
+      String(count(of, 'not applicable')),
+      String(bad),
+    ]
   })
   const lines = [
     `Linux ${linux} in v86, booted in ${(bootMs / 1000).toFixed(1)} s; ${kernelCalls} calls to its kernel in ${seconds} s`,
     '',
-    ...table([['part', 'cells', 'equal', 'named', 'wrong'], ...rows]),
+    ...table([['part', 'cells', 'equal', 'named', 'n/a', 'wrong'], ...rows]),
   ]
   if (showMatrix) lines.push('', ...matrixLines(cells.filter(({ part }) => part === 'request matrix')))
 
-  const absent = cells.filter(({ kernel }) => kernel.startsWith('not applicable'))
+  const absent = cells.filter(({ verdict }) => verdict === 'not applicable')
   if (absent.length > 0) {
     const needs = new Set(absent.flatMap(({ kernel }) => kernel.replace('not applicable: ', '').split(', ')))
     lines.push(
@@ -72,7 +79,7 @@ export function report({ linux, bootMs, kernelCalls, seconds, cells }, { showMat
   const verdict = wrong.length === 0 ? 'no unnamed difference' : `${wrong.length} UNNAMED`
   lines.push(
     '',
-    `${cells.length} cells: ${equal} equal, ${count(cells, 'named')} named differences, ${verdict}`,
+    `${cells.length} cells: ${equal} equal, ${count(cells, 'named')} named differences, ${absent.length} not applicable, ${verdict}`,
   )
   return lines.join('\n')
 }

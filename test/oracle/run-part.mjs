@@ -101,7 +101,8 @@ async function deviceCase(part, test, openKernel, openStopcopy) {
   }
   const [kernel, stopcopy] = answers
   const difference = test.differs?.exact
-  const verdict = judge(kernel, stopcopy, difference)
+  const isAbsent = kernel === stopcopy && kernel.startsWith('not applicable')
+  const verdict = isAbsent ? 'not applicable' : judge(kernel, stopcopy, difference)
   return [{ part: part.title, name: test.name, profile: 'exact', verdict, difference, kernel, stopcopy }]
 }
 
