@@ -16,5 +16,7 @@ export const POLLHUP = 0x10
 export const POLLNVAL = 0x20
 /** As {@link POLLIN}; set together with it. */
 export const POLLRDNORM = 0x40
+/** As {@link POLLOUT}; set together with it. */
+export const POLLWRNORM = 0x100
 /** The other side stopped writing. */
 export const POLLRDHUP = 0x2000

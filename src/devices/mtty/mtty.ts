@@ -12,6 +12,7 @@
  * | a refused stream | see `resume-end.ts` | see `resume-end.ts` |
  * | DMA logging | a log (an mtty has no DMA, so it stays clean) | accepted without effect, no state kept |
  * | a full ring | reads as full | looks empty to RX and LSR until FCR clears it |
+ * | IIR | the code of the highest priority | all codes ORed, data from the trigger level on |
  *
  * In both profiles the ports are range-checked at RESUMING to STOP, which the Linux driver does not
  * do, and the state after open is RUNNING, where Linux keeps that of the last close (facts A.7, F):

@@ -20,6 +20,7 @@
 
 import { VfioError } from '../../errors.ts'
 import type { ResumeEnd } from '../../session/session-end.ts'
+import { POLLOUT, POLLWRNORM } from '../../uapi/poll.ts'
 import { findHeaderRefusal, findPortsRefusal, HEADER_BYTES, imageBytes } from './image.ts'
 import type { ImageRefusal } from './image.ts'
 
@@ -94,6 +95,11 @@ export class MttyResumeEnd implements ResumeEnd {
       this.#failure = refuse('EINVAL', 'commit', { section: 'end', offset: this.#received, reason })
     }
     this.write(this.#staging!.subarray(0, byteLength))
+  }
+
+  /** Always writable, with both bits, as a running kernel says (test/oracle). */
+  poll(): number {
+    return POLLOUT | POLLWRNORM
   }
 
   /**

@@ -6,7 +6,8 @@
  * on its own.
  *
  * Interrupt identification follows the 16550 (one code, highest priority first), and the line is a
- * level: it rises when a condition appears and falls when the last one is served.
+ * level: it rises when a condition appears and falls when the last one is served. What the register
+ * IIR shows in profile exact is the Linux driver's: all codes ORed, see {@link Uart.read}.
  *
  * @module
  */
@@ -65,15 +66,15 @@ const MSR_DSR_DCD = 0x02 | 0x20 | 0x80
 export class Uart {
   /** The whole state; replaced content is seen at once. */
   readonly record: Uint8Array
-  readonly #fullReadsEmpty: boolean
+  readonly #exact: boolean
 
   /**
-   * @param fullReadsEmpty - the Linux driver's quirk (facts B.3, weakness 5): a full ring has
-   * head = tail and so looks empty to RX and LSR, stuck until FCR clears it.
+   * @param exact - with the Linux driver's quirks: a full ring has head = tail and so looks empty to RX
+   * and LSR, stuck until FCR clears it (facts B.3, weakness 5); and IIR shows all codes at once.
    */
-  constructor(record: Uint8Array, fullReadsEmpty: boolean) {
+  constructor(record: Uint8Array, exact: boolean) {
     this.record = record
-    this.#fullReadsEmpty = fullReadsEmpty
+    this.#exact = exact
   }
 
   /** Level of the interrupt output. */
@@ -89,7 +90,7 @@ export class Uart {
       case UartRegister.IER:
         return this.#dlab ? this.#field(PortField.DIVISOR + 1) : this.#register(offset) & IER_IMPLEMENTED
       case UartRegister.IIR:
-        return this.#interruptIdentity() | IIR_16550
+        return (this.#exact ? this.#mergedIdentity() : this.#interruptIdentity()) | IIR_16550
       case UartRegister.LSR:
         return this.#lineStatus()
       case UartRegister.MSR:
@@ -148,7 +149,7 @@ export class Uart {
   }
 
   get #isEmpty(): boolean {
-    if (!this.#fullReadsEmpty) return this.#count === 0
+    if (!this.#exact) return this.#count === 0
     return this.#field(PortField.HEAD) === this.#field(PortField.TAIL)
   }
 
@@ -206,5 +207,18 @@ export class Uart {
     const modemLines = this.#register(UartRegister.MCR) & (MCR_DTR | MCR_RTS)
     if (enabled & IER_MODEM_STATUS && modemLines) return IIR_MODEM_STATUS
     return IIR_NONE
+  }
+
+  /**
+   * IIR as a running Linux 6.12 shows it: the codes of all conditions ORed. Data counts from the trigger
+   * level on, which is 0 until FCR is first written; modem status has the code 0 and so never shows.
+   */
+  #mergedIdentity(): number {
+    const enabled = this.#register(UartRegister.IER)
+    const overrun = enabled & IER_LINE_STATUS && this.#field(PortField.OVERRUN) ? IIR_LINE_STATUS : 0
+    const isReceived = this.#count >= this.#field(PortField.TRIGGER_LEVEL)
+    const received = enabled & IER_RECEIVED && isReceived ? IIR_RECEIVED : 0
+    const empty = enabled & IER_TRANSMITTER_EMPTY && this.#isEmpty ? IIR_TRANSMITTER_EMPTY : 0
+    return overrun | received | empty || IIR_NONE
   }
 }

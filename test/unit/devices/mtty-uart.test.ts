@@ -184,4 +184,27 @@ describe('B.3 UART model', () => {
     send(port, 'X')
     expect(port.read(IIR_FCR)).toBe(0xc6)
   })
+
+  it('IIR in profile exact is what Linux 6.12.117 answered: all codes ORed', () => {
+    const port = uart('exact')
+    const answers = [port.read(IIR_FCR)]
+    const steps: [number, number][] = [
+      [IER, 0x0f],
+      [0, 0x41],
+    ]
+    for (const [register, value] of steps) {
+      port.write(register, value)
+      answers.push(port.read(IIR_FCR))
+    }
+    port.read(0)
+    answers.push(port.read(IIR_FCR))
+    port.write(MCR, 0x03)
+    answers.push(port.read(IIR_FCR))
+    // From here on the trigger level is 1, and an empty ring is no data.
+    port.write(IIR_FCR, 0x01)
+    answers.push(port.read(IIR_FCR))
+    port.write(IER, 0x08)
+    answers.push(port.read(IIR_FCR))
+    expect(answers).toEqual([0xc1, 0xc6, 0xc4, 0xc6, 0xc6, 0xc2, 0xc1])
+  })
 })

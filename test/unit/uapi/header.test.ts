@@ -122,9 +122,9 @@ describe('numbers of <linux/vfio.h>', () => {
   })
 
   it('0.1 poll bits are the listed ones', () => {
-    const { POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDHUP } = uapi
-    expect([POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDHUP]).toEqual([
-      1, 4, 8, 0x10, 0x20, 0x40, 0x2000,
+    const { POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLWRNORM, POLLRDHUP } = uapi
+    expect([POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLWRNORM, POLLRDHUP]).toEqual([
+      1, 4, 8, 0x10, 0x20, 0x40, 0x100, 0x2000,
     ])
   })
 
