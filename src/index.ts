@@ -28,6 +28,7 @@ export {
   type EngineWorker,
   type EngineWorkerOptions,
   type Kernels,
+  type KernelSpace,
   type LayoutFault,
   type PostedJob,
   type LinearMemory,

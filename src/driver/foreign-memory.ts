@@ -20,8 +20,11 @@ export interface ForeignRange {
 
 /** What `wrapMemory` wraps. */
 export class ForeignMemory {
+  /** Where the range begins in its memory. */
   readonly byteOffset: number
+  /** Bytes of the range. */
   readonly byteLength: number
+  /** Whether pages may be handed out where they lie in STOP_COPY. */
   readonly stable: boolean
   readonly #memory: LinearMemory | ArrayBuffer
   readonly #allocate: ForeignRange['allocate']
@@ -30,6 +33,7 @@ export class ForeignMemory {
   #kernels: ForeignKernels | undefined
   #taken = false
 
+  /** Made by `wrapMemory`, which checks the range. */
   constructor(memory: LinearMemory | ArrayBuffer, range: ForeignRange) {
     this.#memory = memory
     this.byteOffset = range.byteOffset

@@ -14,6 +14,7 @@ import type { Tracking } from './page-record.ts'
 export interface WrapMemoryOptions {
   /** Where the region begins in the memory. */
   readonly byteOffset: number
+  /** Bytes of the region, of any size. */
   readonly byteLength: number
   /**
    * Takes bytes of the same WebAssembly memory that its owner will not use, and returns their pointer, such as

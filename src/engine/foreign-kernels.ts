@@ -17,15 +17,19 @@ import { loadKernels } from './load.ts'
 
 /** A `WebAssembly.Memory`. */
 export interface LinearMemory {
+  /** Its bytes now: another buffer after each growth. */
   readonly buffer: ArrayBufferLike
+  /** Adds pages of 64 KiB. */
   grow(delta: number): number
 }
 
 /** Kernels, and the memory that they work on. */
 export interface KernelSpace {
+  /** Their pointers are of this memory. */
   readonly kernels: Kernels
   /** The whole memory, at least until the next call of the program that owns it. */
   readonly bytes: Uint8Array
+  /** Takes bytes of it; ENOMEM when there are none. */
   allocate(byteLength: number, alignment?: number): number
 }
 
