@@ -33,7 +33,8 @@ import { CURSOR_BYTES, FRAME_PAGES, PageCursor } from './page-runs.ts'
 import { PAGE_SECTIONS_BYTES, PageSections } from './page-sections.ts'
 import { SectionsAhead } from './sections-ahead.ts'
 import { SpanQueue } from './span-queue.ts'
-import { closingBytes, openingBytes, plannedPageBytes } from './stream-length.ts'
+import { PlannedPages } from './planned-pages.ts'
+import { closingBytes, openingBytes } from './stream-length.ts'
 
 /**
  * Frames that sections are copied into, two writes of a transport; in PRE_COPY, and with compression or
@@ -73,6 +74,7 @@ export class CheckedSource implements SaveEnd {
   readonly #freeFrames: number[]
   readonly #frameBytes: number
   readonly #cursor: PageCursor
+  readonly #planned: PlannedPages
   readonly #sections: PageSections
   readonly #compressing: boolean
   /** Whether pages go through frames in STOP_COPY, too: compressed ones, and foreign ones that may change. */
@@ -91,8 +93,6 @@ export class CheckedSource implements SaveEnd {
   #wake: () => void = () => {}
   #ahead: SectionsAhead | undefined
   #awaitsAhead = false
-  /** The last look at what pages would take, and the marks of all regions then. */
-  #planned: PlannedPages | undefined
 
   /** ENOMEM when the engine has no room for the frames and the state snapshot. */
   constructor(options: CheckedSourceOptions) {
@@ -126,6 +126,7 @@ export class CheckedSource implements SaveEnd {
     this.#freeFrames = [...this.#frames]
     for (const region of regions) region.clearDirty()
     this.#cursor = new PageCursor(engine, regions, this.#block + CURSOR_AT)
+    this.#planned = new PlannedPages(this.#cursor, regions, this.#block + DRY_CURSOR_AT)
     // What goes on record is looked at before: a copy that is taken back would be there already.
     this.#cursor.mayTrust =
       running && !this.#compressing && regions.every(({ record }) => record === undefined)
@@ -172,7 +173,7 @@ export class CheckedSource implements SaveEnd {
     const queued = this.#spans.byteLength + this.#headerBytes + (this.#ahead?.byteLength ?? 0)
     if (this.#stage === 'done') return queued
     const { stateBytes } = this.#options
-    const planned = this.#plannedPageBytes()
+    const planned = this.#planned.bytes
     return queued + planned.initial + planned.dirty + closingBytes(stateBytes - this.#stateSent)
   }
 
@@ -185,7 +186,7 @@ export class CheckedSource implements SaveEnd {
     const { engine, checksum } = this.#options
     const usable = (): boolean => !this.#ended && !this.#compressing && this.#ahead === undefined
     const take = (): SectionPlan | undefined => {
-      this.#planned = undefined
+      this.#planned.forget()
       return this.#sections.takeInPlace()
     }
     await attachWorker(worker, engine, usable, (jobs) => {
@@ -210,7 +211,7 @@ export class CheckedSource implements SaveEnd {
   }
 
   precopyInfo(): PrecopyInfo {
-    const { initial, dirty } = this.#plannedPageBytes()
+    const { initial, dirty } = this.#planned.bytes
     // What is queued is of the first pass until a dirty run was cut.
     const queued = this.#spans.byteLength
     return {
@@ -252,18 +253,6 @@ export class CheckedSource implements SaveEnd {
   get #outOfFrames(): boolean {
     if (this.#freeFrames.length > 0 || this.#frames.length === 0) return false
     return this.#running || (this.#framing && !this.#cursor.exhausted)
-  }
-
-  /** What the pages would take now. Who asks for one counter asks for the other, so one look serves both. */
-  #plannedPageBytes(): { initial: number; dirty: number } {
-    const { regions } = this.#options
-    const marks = regions.reduce((total, region) => total + region.marks, 0)
-    const isKnown = this.#planned?.marks === marks && regions.every(({ record }) => record === undefined)
-    if (!isKnown) {
-      const bytes = plannedPageBytes(this.#cursor, regions, this.#block + DRY_CURSOR_AT)
-      this.#planned = { marks, bytes }
-    }
-    return (this.#planned as PlannedPages).bytes
   }
 
   get #headerBytes(): number {
@@ -347,7 +336,7 @@ export class CheckedSource implements SaveEnd {
 
   /** Sends what is at the cursor's front: a frame of copied sections, or one section in place. */
   #pages(): void {
-    this.#planned = undefined
+    this.#planned.forget()
     const sections = this.#sections
     const isCopied = this.#running || this.#compressing || sections.mustCopy
     if (isCopied || (sections.scattered && this.#freeFrames.length > 0)) {
@@ -378,11 +367,6 @@ export class CheckedSource implements SaveEnd {
   get #memory(): SourceMemory {
     return { engine: this.#engine, writer: this.#writer, block: this.#block }
   }
-}
-
-interface PlannedPages {
-  readonly marks: number
-  readonly bytes: { readonly initial: number; readonly dirty: number }
 }
 
 interface SourceMemory {
