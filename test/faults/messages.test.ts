@@ -70,7 +70,10 @@ function cases(): Case[] {
               ...options,
               // A slow machine must not decide where nothing is in the way.
               ...(isHarmless
-                ? { migrate: { replyTimeoutMs: 8000 }, receive: { idleTimeoutMs: 8000, lingerMs: 2000 } }
+                ? {
+                    migrate: { replyTimeoutMs: 8000 },
+                    receive: { helloTimeoutMs: 8000, idleTimeoutMs: 8000, lingerMs: 2000 },
+                  }
                 : {}),
               kind: `${name} ${mishap}`,
               isHarmless,
