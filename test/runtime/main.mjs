@@ -3,36 +3,17 @@
  * Deno, Bun and Chromium; a line for each. What a machine lacks is skipped by name, but not in CI.
  */
 
-import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { styleText } from 'node:util'
 import { chromiumRuntime } from './chromium.mjs'
 import { commandLineRuntimes } from './command-line-runtimes.mjs'
+import { installedFolder } from './installed-folder.mjs'
+import { color, lacking } from './lines.mjs'
 import { FEATURE_NAMES } from './without.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const color = (name, text) => (process.stdout.isTTY ? styleText(name, text) : text)
-
-/** An empty folder with the package in it, as a user gets it, and the suite beside. */
-function installedFolder() {
-  const folder = mkdtempSync(join(tmpdir(), 'stopcopy-runtimes-'))
-  const options = { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' }
-  // The build has just run.
-  const packing = ['pack', root, '--ignore-scripts', '--silent', '--pack-destination', folder]
-  const tarball = execFileSync('npm', packing, options).trim()
-  writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
-  execFileSync(
-    'npm',
-    ['install', '--prefer-offline', '--no-audit', '--no-fund', '--silent', `./${tarball}`],
-    options,
-  )
-  for (const file of readdirSync(here)) copyFileSync(join(here, file), join(folder, file))
-  return folder
-}
 
 /** What a result is about, for people. */
 function subject({ missing, how, example }) {
@@ -60,15 +41,15 @@ function report(name, results, seconds) {
 
 const folder = installedFolder()
 try {
+  // The suite beside the package.
+  for (const file of readdirSync(here)) copyFileSync(join(here, file), join(folder, file))
   for (const { name, find, run } of [
     ...commandLineRuntimes(join(root, 'node_modules/.bin')),
     chromiumRuntime,
   ]) {
     const found = await find()
     if (found.lacking !== undefined) {
-      if (process.env.CI) process.exitCode = 1
-      const mark = process.env.CI ? color('red', '✘ lacking in CI') : color('yellow', '- skipped')
-      console.log(`${mark}: ${name}: ${found.lacking}`)
+      lacking(name, found.lacking)
       continue
     }
     const started = performance.now()
