@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 import { FLAGS } from '../runtime/chromium.mjs'
@@ -67,9 +68,9 @@ export async function startProcess(name, command, folder) {
   }
 }
 
-/** Opens the page in a browser; resolves when its PC is there. */
+/** Opens the page in a browser; resolves when its PC is there. Its package is in the folder around `folder`. */
 export async function startPage(command, folder) {
-  const host = await serveStatic(folder)
+  const host = await serveStatic(join(folder, '..'))
   const browser = await chromium.launch({ executablePath: command, args: FLAGS })
   const complaints = []
   const end = async () => {
@@ -83,7 +84,7 @@ export async function startPage(command, folder) {
       if (['error', 'warning'].includes(message.type())) complaints.push(message.text())
     })
     page.on('pageerror', (error) => complaints.push(String(error)))
-    await page.goto(`${host.url}/plain/page.html`)
+    await page.goto(`${host.url}/plain/${basename(folder)}/page.html`)
     const call = (method, ...words) =>
       patiently(
         'chromium',

@@ -23,11 +23,14 @@ export function installedFolder() {
   return folder
 }
 
-/** The import map by which a page in that folder finds the package's modules. */
-export function importMap(folder) {
+/** The import map by which a page finds the package's modules; `base` is the way from the page to that folder. */
+export function importMap(folder, base = '.') {
   const { exports } = JSON.parse(readFileSync(join(folder, 'node_modules/stopcopy/package.json'), 'utf8'))
   const imports = Object.entries(exports)
     .filter(([, target]) => typeof target === 'object')
-    .map(([name, target]) => [join('stopcopy', name), `./${join('node_modules/stopcopy', target.default)}`])
+    .map(([name, target]) => [
+      join('stopcopy', name),
+      `${base}/${join('node_modules/stopcopy', target.default)}`,
+    ])
   return `<script type="importmap">${JSON.stringify({ imports: Object.fromEntries(imports) })}</script>`
 }

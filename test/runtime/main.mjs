@@ -1,11 +1,13 @@
 /**
  * `npm run test:runtimes`: packs the package, installs it into an empty folder, and runs the same suite there in Node,
- * Deno, Bun and Chromium; a line for each. What a machine lacks is skipped by name, but not in CI.
+ * Deno, Bun and Chromium; a line for each. Then a running guest goes through all of them, a line for each hop. What a
+ * machine lacks is skipped by name, but not in CI.
  */
 
 import { copyFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { walkGuest } from '../hops/walk.mjs'
 import { chromiumRuntime } from './chromium.mjs'
 import { commandLineRuntimes } from './command-line-runtimes.mjs'
 import { installedFolder } from './installed-folder.mjs'
@@ -56,6 +58,7 @@ try {
     const results = await run(found, folder)
     if (!report(name, results, (performance.now() - started) / 1000)) process.exitCode = 1
   }
+  await walkGuest(folder)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
