@@ -12,10 +12,8 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
-import { chromiumRuntime } from '../runtime/chromium.mjs'
-import { commandLineRuntimes } from '../runtime/command-line-runtimes.mjs'
 import { importMap } from '../runtime/installed-folder.mjs'
-import { color, lacking } from '../runtime/lines.mjs'
+import { color } from '../runtime/lines.mjs'
 import { startPage, startProcess, versionIn } from './stops.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -61,17 +59,6 @@ async function buildStations(installed) {
   const page = readFileSync(join(here, 'page.html'), 'utf8')
   writeFileSync(join(folder, 'page.html'), page.replace('<!-- import map -->', importMap(installed, '..')))
   return folder
-}
-
-/** The commands by name, of the runtimes that are here. */
-async function findRuntimes() {
-  const commands = new Map()
-  for (const { name, find } of [...commandLineRuntimes(join(root, 'node_modules/.bin')), chromiumRuntime]) {
-    const found = await find()
-    if (found.command === undefined) lacking(`the stop at ${name}`, found.lacking)
-    else commands.set(name, found.command)
-  }
-  return commands
 }
 
 /** Starts a stop and sees that it is what it should be. */
@@ -162,13 +149,13 @@ async function walk(way, stops) {
  * Walks the whole way, and says how it went.
  *
  * @param installed - a folder with the package in it; what the walk needs goes into a folder `hops` of it
+ * @param commands - by name, of the runtimes that are here
  */
-export async function walkGuest(installed) {
+export async function walkGuest(installed, commands) {
   const started = performance.now()
   const stops = []
   try {
     const folder = await buildStations(installed)
-    const commands = await findRuntimes()
     const way = WAY.filter(({ name }) => commands.has(name))
     for (const { name } of way) stops.push(await start(name, commands.get(name), folder))
     const pids = stops.flatMap(({ pid }) => pid ?? [])

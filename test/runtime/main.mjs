@@ -1,21 +1,20 @@
 /**
  * `npm run test:runtimes`: packs the package, installs it into an empty folder, and runs the same suite there in Node,
- * Deno, Bun and Chromium; a line for each. Then a running guest goes through all of them, a line for each hop. What a
- * machine lacks is skipped by name, but not in CI.
+ * Deno, Bun and Chromium; a line for each. Then a running guest, and a file by the command, go through them, a line
+ * for each hop. What a machine lacks is skipped by name, but not in CI.
  */
 
 import { copyFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { walkMemory } from '../hops/command-walk.mjs'
 import { walkGuest } from '../hops/walk.mjs'
-import { chromiumRuntime } from './chromium.mjs'
-import { commandLineRuntimes } from './command-line-runtimes.mjs'
 import { installedFolder } from './installed-folder.mjs'
 import { color, lacking } from './lines.mjs'
+import { runtimes } from './runtimes.mjs'
 import { FEATURE_NAMES } from './without.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What a result is about, for people. */
 function subject({ missing, how, example }) {
@@ -45,20 +44,20 @@ const folder = installedFolder()
 try {
   // The suite beside the package.
   for (const file of readdirSync(here)) copyFileSync(join(here, file), join(folder, file))
-  for (const { name, find, run } of [
-    ...commandLineRuntimes(join(root, 'node_modules/.bin')),
-    chromiumRuntime,
-  ]) {
+  const commands = new Map()
+  for (const { name, find, run } of runtimes) {
     const found = await find()
     if (found.lacking !== undefined) {
       lacking(name, found.lacking)
       continue
     }
+    commands.set(name, found.command)
     const started = performance.now()
     const results = await run(found, folder)
     if (!report(name, results, (performance.now() - started) / 1000)) process.exitCode = 1
   }
-  await walkGuest(folder)
+  await walkGuest(folder, commands)
+  await walkMemory(folder, commands)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
