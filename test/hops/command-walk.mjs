@@ -24,7 +24,8 @@ const HOPS = [
   { from: 'deno', to: 'bun', transport: 'ws' },
   { from: 'bun', to: 'node', transport: 'tcp' },
 ]
-const TIMEOUT_MS = 20_000
+/** A receiver that takes its source for one that was cut off would wait for 10 s. */
+const TIMEOUT_MS = 9_000
 /** No whole number of pages. */
 const MEMORY_BYTES = 8_000_001
 
