@@ -30,6 +30,7 @@ export class WebSocketChannel implements MessageChannelLike {
   #waiting: string[] = []
   #events: MessageChannelEvents | undefined
   #failure: VfioError | undefined
+  #isOver = false
   readonly #spare: ArrayBuffer[] = []
 
   /** @param action - what failed when the socket fails: "connect to ..." */
@@ -46,12 +47,12 @@ export class WebSocketChannel implements MessageChannelLike {
       this.#failure ??= socketFailure(error, action)
     })
     socket.once('close', (code) => {
-      this.#closed.abort(this.#failure)
+      this.#closed.abort(this.#failure ?? this.#ending())
       this.#events?.closed(this.#failure ?? new Error(`The WebSocket ended with code ${code}`))
     })
   }
 
-  /** Aborted when nothing of the socket is left. */
+  /** Aborted when nothing of the socket is left; the reason is ENOTCONN when it had ended in order. */
   get closed(): AbortSignal {
     return this.#closed.signal
   }
@@ -86,8 +87,10 @@ export class WebSocketChannel implements MessageChannelLike {
     })
   }
 
-  async close(): Promise<void> {
+  async close(failure?: VfioError): Promise<void> {
+    this.#failure ??= failure
     this.#events = undefined
+    this.#isOver = true
     this.#spare.length = 0
     if (this.#closed.signal.aborted) return
     await new Promise<void>((resolve) => {
@@ -98,6 +101,12 @@ export class WebSocketChannel implements MessageChannelLike {
       })
       this.#socket.close(1000)
     })
+  }
+
+  #ending(): VfioError {
+    return this.#isOver
+      ? new VfioError('ENOTCONN', `Cannot ${this.#action}: both ends have closed it, connect again`)
+      : new VfioError('ECONNRESET', `Cannot ${this.#action}: the connection is gone, connect again`)
   }
 
   /** The HTTP answer that was no WebSocket. */

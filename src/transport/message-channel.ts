@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Awaitable } from '../errors.ts'
+import type { Awaitable, VfioError } from '../errors.ts'
 
 /**
  * A channel that delivers whole messages, in order and without loss while it is open: text (control) and
@@ -24,8 +24,10 @@ export interface MessageChannelLike {
   /**
    * Ends the channel once what was sent is on its way, and calls no event any more. No timer, listener or
    * socket is left when it settled. Called once, also after `closed`.
+   *
+   * @param failure - why, when the other end had not ended what it sends
    */
-  close(): Awaitable<void>
+  close(failure?: VfioError): Awaitable<void>
 }
 
 /** What a channel tells. Everything in it comes from the other side. */

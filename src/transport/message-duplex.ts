@@ -237,16 +237,17 @@ class MessageDuplex implements ByteDuplex {
   #over(failure: VfioError): void {
     this.#outbox.fail(failure)
     this.#disconnected(failure)
-    void this.#shut()
+    // What the other end ended in order was not cut, whatever it does next.
+    void this.#shut(this.#inbox.isEnded ? undefined : failure)
   }
 
   #closeWhenOver(): void {
     if (this.#inbox.isOver && this.#outbox.isOver) void this.#shut()
   }
 
-  #shut(): Promise<void> {
+  #shut(failure?: VfioError): Promise<void> {
     clearTimeout(this.#timer)
-    this.#closing ??= settle(() => this.#channel.close())
+    this.#closing ??= settle(() => this.#channel.close(failure))
     return this.#closing
   }
 }

@@ -9,13 +9,14 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { chromium } from 'playwright-core'
 import { build, createServer } from 'vite'
+import { importMap } from './installed-folder.mjs'
 import { checkExample, examplePage } from './readme-examples.mjs'
 import { ISOLATED, serveStatic } from './static-server.mjs'
 import { V8_FLAGS } from './without.mjs'
 
 const TIMEOUT_MS = 60_000
 /** What lets it run as root, and keeps it from looking for hosts elsewhere. */
-const FLAGS = [
+export const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -83,13 +84,8 @@ async function run({ command }, folder) {
 /** `page.html` names the package's modules by an import map, `index.html` leaves that to vite. */
 function writePages(folder) {
   const page = readFileSync(join(folder, 'page.html'), 'utf8')
-  const { exports } = JSON.parse(readFileSync(join(folder, 'node_modules/stopcopy/package.json'), 'utf8'))
-  const imports = Object.entries(exports)
-    .filter(([, target]) => typeof target === 'object')
-    .map(([name, target]) => [join('stopcopy', name), `./${join('node_modules/stopcopy', target.default)}`])
-  const map = `<script type="importmap">${JSON.stringify({ imports: Object.fromEntries(imports) })}</script>`
   writeFileSync(join(folder, 'index.html'), page)
-  writeFileSync(join(folder, 'page.html'), page.replace('<!-- import map -->', map))
+  writeFileSync(join(folder, 'page.html'), page.replace('<!-- import map -->', importMap(folder)))
   writeFileSync(join(folder, 'example.html'), examplePage())
 }
 

@@ -1,38 +1,20 @@
 /**
  * `npm run test:runtimes`: packs the package, installs it into an empty folder, and runs the same suite there in Node,
- * Deno, Bun and Chromium; a line for each. What a machine lacks is skipped by name, but not in CI.
+ * Deno, Bun and Chromium; a line for each. Then a running guest, and a file by the command, go through them, a line
+ * for each hop. What a machine lacks is skipped by name, but not in CI.
  */
 
-import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { styleText } from 'node:util'
-import { chromiumRuntime } from './chromium.mjs'
-import { commandLineRuntimes } from './command-line-runtimes.mjs'
+import { walkMemory } from '../hops/command-walk.mjs'
+import { walkGuest } from '../hops/walk.mjs'
+import { installedFolder } from './installed-folder.mjs'
+import { color, lacking } from './lines.mjs'
+import { runtimes } from './runtimes.mjs'
 import { FEATURE_NAMES } from './without.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const color = (name, text) => (process.stdout.isTTY ? styleText(name, text) : text)
-
-/** An empty folder with the package in it, as a user gets it, and the suite beside. */
-function installedFolder() {
-  const folder = mkdtempSync(join(tmpdir(), 'stopcopy-runtimes-'))
-  const options = { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' }
-  // The build has just run.
-  const packing = ['pack', root, '--ignore-scripts', '--silent', '--pack-destination', folder]
-  const tarball = execFileSync('npm', packing, options).trim()
-  writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
-  execFileSync(
-    'npm',
-    ['install', '--prefer-offline', '--no-audit', '--no-fund', '--silent', `./${tarball}`],
-    options,
-  )
-  for (const file of readdirSync(here)) copyFileSync(join(here, file), join(folder, file))
-  return folder
-}
 
 /** What a result is about, for people. */
 function subject({ missing, how, example }) {
@@ -60,21 +42,22 @@ function report(name, results, seconds) {
 
 const folder = installedFolder()
 try {
-  for (const { name, find, run } of [
-    ...commandLineRuntimes(join(root, 'node_modules/.bin')),
-    chromiumRuntime,
-  ]) {
+  // The suite beside the package.
+  for (const file of readdirSync(here)) copyFileSync(join(here, file), join(folder, file))
+  const commands = new Map()
+  for (const { name, find, run } of runtimes) {
     const found = await find()
     if (found.lacking !== undefined) {
-      if (process.env.CI) process.exitCode = 1
-      const mark = process.env.CI ? color('red', '✘ lacking in CI') : color('yellow', '- skipped')
-      console.log(`${mark}: ${name}: ${found.lacking}`)
+      lacking(name, found.lacking)
       continue
     }
+    commands.set(name, found.command)
     const started = performance.now()
     const results = await run(found, folder)
     if (!report(name, results, (performance.now() - started) / 1000)) process.exitCode = 1
   }
+  await walkGuest(folder, commands)
+  await walkMemory(folder, commands)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -131,6 +131,12 @@ describe('connectWebSocket', () => {
     await aborted[0].abort('no')
     await canceled[1].cancel('no')
     await Promise.all(pairs.flat().map((connection) => gone(connection)))
+    // Whether an end has to wonder what the other one knows.
+    expect(pairs.map((pair) => pair.map(({ closed }) => (closed.reason as VfioError).code))).toEqual([
+      ['ENOTCONN', 'ENOTCONN'],
+      ['ECANCELED', 'EPIPE'],
+      ['EPIPE', 'ECANCELED'],
+    ])
     expect(await codeOf(() => aborted[1].write([pattern(1)]))).toBe('EPIPE')
     await nothingLeft()
   })
@@ -159,6 +165,7 @@ describe('connectWebSocket', () => {
     for (const socket of sockets) socket.destroy()
     expect(await Promise.all(calls)).toEqual(['EPIPE', 'EPIPE', 'EPIPE', 'EPIPE'])
     await Promise.all(pair.map((connection) => gone(connection)))
+    for (const { closed } of pair) expect(closed.reason).toMatchObject({ code: 'ECONNRESET' })
     proxy.close()
   })
 
