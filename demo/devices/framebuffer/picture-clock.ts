@@ -6,9 +6,9 @@
 
 /** A clock; it is stopped when it is made. */
 export interface PictureClock {
-  /** Calls `tick` again and again; never before it returned. */
+  /** Calls `tick` again and again, the first time at once. */
   start(tick: () => void): void
-  /** No call after it. */
+  /** May call `tick` once more; no call after it. */
   stop(): void
   /** Goes at `100 - percent` percent of its speed. */
   slow?(percent: number): void
@@ -18,10 +18,14 @@ export interface PictureClock {
 export function timerClock(picturesPerSecond = 60): PictureClock {
   let timer: ReturnType<typeof setTimeout> | undefined
   let speed = 1
+  let draw: (() => void) | undefined
   return {
     start(tick) {
-      // The first picture comes at once: who looks at a machine that was moved waits for it.
-      let due = performance.now()
+      draw = tick
+      // The first picture comes at once, as the last one does: who looks at a machine that is moved sees it
+      // stand still for as long as it is stopped, and no longer.
+      tick()
+      let due = performance.now() + 1000 / (picturesPerSecond * speed)
       const next = (): void => {
         const now = performance.now()
         // Pictures that were missed are not caught up with.
@@ -37,6 +41,9 @@ export function timerClock(picturesPerSecond = 60): PictureClock {
     stop() {
       clearTimeout(timer)
       timer = undefined
+      const last = draw
+      draw = undefined
+      last?.()
     },
     slow(percent) {
       speed = (100 - percent) / 100

@@ -1,0 +1,25 @@
+import { it } from 'vitest'
+import { demoBrowser } from './demo-browser.ts'
+const browser = demoBrowser()
+it('shots', async () => {
+  const demo = await browser.open({ empty: true })
+  await demo.page.selectOption('#left select', 'linux')
+  await demo.page.click('#left .power')
+  await demo.page.waitForTimeout(1500)
+  await demo.page.screenshot({ path: '/tmp/shots/boot.png' })
+  await demo.drawn('left', 20)
+  await demo.page.screenshot({ path: '/tmp/shots/linux.png' })
+  await demo.pace('', '300')
+  await demo.page.check('#prove')
+  console.log(await demo.act('move'))
+  const [a, b] = [await demo.shown('stopped'), await demo.shown('started')]
+  console.log(a.ticks, b.ticks, a.digest, b.digest, a.picture === b.picture, a.picture.length)
+  console.log(await demo.page.textContent('#proof-note'))
+  await demo.drawn('right', 10)
+  console.log(await demo.side('right'))
+  await demo.page.click('#right canvas')
+  await demo.page.keyboard.press('b')
+  await demo.drawn('right', 5)
+  await demo.page.screenshot({ path: '/tmp/shots/linux2.png', fullPage: true })
+  console.log(browser.complaints)
+}, 60000)
