@@ -42,9 +42,7 @@ export async function servedFile({ folder }: GuestFiles, name: string): Promise<
 }
 
 /** System and video BIOS: dropped ones, or SeaBIOS as served; undefined where there is none. */
-export async function biosOf(
-  files: GuestFiles,
-): Promise<{ bios: V86Image; vgaBios?: V86Image } | undefined> {
+export async function biosOf(files: GuestFiles): Promise<{ bios: V86Image; vgaBios?: V86Image } | undefined> {
   const dropped = async (form: ImageForm): Promise<V86Image | undefined> =>
     files.dropped.find((file) => file.form === form)?.blob.arrayBuffer()
   const bios = await dropped('bios')

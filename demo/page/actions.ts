@@ -11,6 +11,7 @@ import { showArrival, showProof, showStream } from './evidence.ts'
 import { element, formatBytes, formatMs } from './format.ts'
 import { ImageShelf } from './image-shelf.ts'
 import { LivePlot } from './live-plot.ts'
+import { moved, portsOf } from './hand-over-words.ts'
 import { SaveList } from './save-list.ts'
 import { Side } from './side.ts'
 import { StateDiagram } from './state-diagram.ts'
@@ -392,16 +393,4 @@ export class Actions {
 function needed(side: Side | undefined, text: string): Side {
   if (side === undefined) throw new Error(text)
   return side
-}
-
-function portsOf(link: Link | string): Transferable[] {
-  return typeof link !== 'string' && link.via === 'port' ? [link.port] : []
-}
-
-function moved({ report, longestGapMs }: SentResult): string {
-  const { bytes, elapsedMs, downtimeMs = 0, downtimeLimitMs, owner } = report
-  if (owner === 'undecided')
-    return 'The connection broke at the last moment: nobody here can tell who runs it, so it stays stopped.'
-  const took = `${formatBytes(bytes)} in ${formatMs(elapsedMs)}`
-  return `Moved: ${took}, down for ${formatMs(downtimeMs)} of ${downtimeLimitMs} ms allowed; before that no picture was later than ${formatMs(longestGapMs)}.`
 }

@@ -135,6 +135,7 @@ export class Side {
 
   #describe(): void {
     const { title, hint } = kindOf(this.kind)
+    this.#root.dataset['kind'] = this.kind
     const shown = this.#root.querySelector('.hint')
     if (shown !== null) shown.textContent = hint
     this.canvas.setAttribute('aria-label', `Screen of the ${this.name} machine, a ${title}. ${hint}`)

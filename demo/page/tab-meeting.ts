@@ -98,8 +98,7 @@ export class TabMeeting {
     if (say !== 'invite') return this.#answers.get(meeting)?.(say)
     if (what === 'answer') this.#listener.asked(this.#link(meeting))
     const isTaken =
-      what === 'answer' ||
-      (this.#listener.isFree() && this.#listener.invited(this.#link(meeting), prove))
+      what === 'answer' || (this.#listener.isFree() && this.#listener.invited(this.#link(meeting), prove))
     this.#say({ say: isTaken ? 'yes' : 'no', from: this.#self, to, meeting })
   }
 

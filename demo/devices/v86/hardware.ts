@@ -41,7 +41,11 @@ export function optionsFor(
   }
   const guest = configuration['v86.guest']
   const memoryBytes = configuration[RAM_BYTES_NAME]
-  if (typeof memoryBytes !== 'number' || memoryBytes > MAX_RAM_BYTES || (guest !== undefined && typeof guest !== 'string'))
+  if (
+    typeof memoryBytes !== 'number' ||
+    memoryBytes > MAX_RAM_BYTES ||
+    (guest !== undefined && typeof guest !== 'string')
+  )
     throw new VfioError('EINVAL', 'Cannot make a machine: this is not the configuration of one')
   return {
     memoryBytes,
