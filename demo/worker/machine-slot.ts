@@ -170,7 +170,7 @@ export class MachineSlot {
     return this.#cancelable(async (signal) => {
       const stream = await verify(file.stream(), { signal })
       const { header, configuration, source } = await readPrelude(file.stream())
-      const { device, machine, kind } = await this.#waiting(header.deviceType, configuration)
+      const { device, kind } = await this.#waiting(header.deviceType, configuration)
       try {
         await restore(device, source, {
           signal,
@@ -179,7 +179,7 @@ export class MachineSlot {
       } finally {
         this.screen.isCovered = false
       }
-      return { ticks: machine.ticks(), kind: kind.id, stream }
+      return { ticks: this.#moments?.startedAtTick ?? 0, kind: kind.id, stream }
     })
   }
 

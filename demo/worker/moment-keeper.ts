@@ -15,6 +15,8 @@ const SMALL_BYTES: number = 4 * 1024 * 1024
 export class MomentKeeper {
   /** How it was when it last started; there once it has drawn a new picture. */
   started: (() => Promise<Moment>) | undefined
+  /** Its ticks then. */
+  startedAtTick = 0
   /** Ticks that did not follow the one before. */
   gaps = 0
   longestGapMs = 0
@@ -90,6 +92,7 @@ export class MomentKeeper {
     const machine = this.#machine
     const ticks = machine.ticks()
     this.works = true
+    this.startedAtTick = ticks
     this.#ticks = ticks
     this.#isFirst = true
     const first = new Promise<number>((resolve) => {
