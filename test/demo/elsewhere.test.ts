@@ -17,6 +17,7 @@ import { demoBrowser, hasChromium, hasGuest } from './demo-browser.ts'
 
 /** Linux takes seconds to boot, more where others work. */
 const GUEST_TIMEOUT_MS = 90_000
+const PATIENT = { timeout: 20_000 }
 
 describe.runIf(hasChromium)('the page and Node', () => {
   const browser = demoBrowser()
@@ -88,7 +89,7 @@ describe.runIf(hasChromium)('the page and Node', () => {
       await restore(device, source)
       const first = machine.ticks()
       told.length = 0
-      await expect.poll(() => told.length).toBeGreaterThan(10)
+      await expect.poll(() => told.length, PATIENT).toBeGreaterThan(10)
       await save(device, fileSink(back))
       // What was counted before the save may be told after it.
       const from = told[0] as number
@@ -119,7 +120,7 @@ describe.runIf(hasChromium)('the page and Node', () => {
     await demo.page.fill('#node', new URL(hotel.takeUrl.replace('ws:', 'http://')).host)
     expect(await demo.act('to-node')).toMatch(/^Moved: /)
     const { ticks } = await demo.shown('stopped')
-    await expect.poll(() => hotel.guests[0]?.machine.ticks()).toBeGreaterThan(ticks + 10)
+    await expect.poll(() => hotel.guests[0]?.machine.ticks(), PATIENT).toBeGreaterThan(ticks + 10)
     expect(await demo.act('from-node')).toMatch(/^Arrived from Node/)
     await demo.drawn('right')
     expect(await demo.side('right')).toMatchObject({ occupancy: 'running', gaps: 0 })
@@ -164,7 +165,7 @@ describe.runIf(hasChromium)('the page and Node', () => {
     expect(await demo.act('to-node')).toMatch(/nobody here can tell who runs it/)
     expect(await demo.side('left')).toMatchObject({ occupancy: 'undecided' })
     expect(await demo.page.textContent('#undecided')).toContain('that the other side will not run it')
-    await expect.poll(() => device?.state()).toBe(DeviceState.RUNNING)
+    await expect.poll(() => device?.state(), PATIENT).toBe(DeviceState.RUNNING)
     // What a person must make sure of first.
     if (button === 'verdict-run') await device?.close()
     expect(await demo.act(button)).toMatch(words)
