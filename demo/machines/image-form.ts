@@ -31,7 +31,7 @@ const SECTOR_BYTES = 512
 /** @param last - the last 16 bytes of the file @returns undefined for what no machine has a place for */
 export function formOf(first: Uint8Array, last: Uint8Array, byteLength: number): ImageForm | undefined {
   const has = (at: number, text: string): boolean =>
-    [...text].every((letter, n) => first[at + n] === letter.charCodeAt(0))
+    Array.from(text, (letter) => letter.charCodeAt(0)).every((code, n) => first[at + n] === code)
   if (has(0, '\x89STOPCP\n')) return 'stream'
   if (has(0x202, 'HdrS')) return 'bzimage'
   if (has(0x8001, 'CD001')) return 'cdrom'

@@ -45,7 +45,7 @@ export function kindOf(id: string): MachineKind {
 /** The kind for a device of another place. */
 export function kindForDevice(
   deviceType: string,
-  configuration: Readonly<Record<string, unknown>> = {},
+  configuration: Readonly<Record<string, string | number | bigint | boolean>> = {},
 ): MachineKind {
   const guest = configuration['v86.guest']
   const kind = MACHINE_KINDS.find((one) => one.deviceType === deviceType && one.guest === guest)

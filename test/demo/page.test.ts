@@ -134,7 +134,7 @@ describe.runIf(hasChromium)('the page', () => {
     'moves a whole %s to the other side and to a second tab, and not when a bit is wrong',
     async (kind) => {
       const demo = await browser.open({ empty: true })
-      await demo.start(kind as string)
+      await demo.start(kind)
       await demo.page.check('#prove')
       await demo.pace(FULL_SPEED, '300')
       expect(await demo.act('tamper')).toMatch(/^EBADMSG: .*checksum does not match.*in RUNNING again/)
@@ -161,6 +161,12 @@ describe.runIf(hasChromium)('the page', () => {
 
   it('makes a machine of an image that is dropped on it, and says what it lacks', async () => {
     const demo = await browser.open({ empty: true })
+    // As where no guest was built.
+    await demo.page.route('**/guest/index.json', (route) => route.fulfill({ json: {} }))
+    await demo.page.reload()
+    await demo.page.selectOption('#left select', 'linux')
+    await demo.page.click('#left .power')
+    expect(await demo.outcome()).toMatch(/^Cannot start Linux: .* run demo\/guest\/build\.sh/)
     await demo.page.selectOption('#left select', 'image')
     await demo.page.click('#left .power')
     expect(await demo.outcome()).toMatch(/^Cannot start your image: there is none, drop/)

@@ -37,7 +37,10 @@ export function optionsFor(
     const bytes = configuration[`v86.${name}`]
     if (bytes === undefined) return {}
     if (typeof bytes === 'number' && bytes <= MAX_DISK_BYTES) return { [name]: new Uint8Array(bytes) }
-    throw new VfioError('EINVAL', `Cannot make a machine: its ${name} has ${String(bytes)} bytes`)
+    throw new VfioError(
+      'EINVAL',
+      `Cannot make a machine: its ${name} passes ${MAX_DISK_BYTES} bytes, use a smaller one`,
+    )
   }
   const guest = configuration['v86.guest']
   const memoryBytes = configuration[RAM_BYTES_NAME]
@@ -46,7 +49,7 @@ export function optionsFor(
     memoryBytes > MAX_RAM_BYTES ||
     (guest !== undefined && typeof guest !== 'string')
   )
-    throw new VfioError('EINVAL', 'Cannot make a machine: this is not the configuration of one')
+    throw new VfioError('EINVAL', 'Cannot make a machine: this is not the configuration of one with at most 512 MiB')
   return {
     memoryBytes,
     ...(guest === undefined ? {} : { guest }),

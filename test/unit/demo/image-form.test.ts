@@ -10,7 +10,7 @@ function bytes(length: number, ...pieces: readonly (readonly [at: number, values
   return whole
 }
 
-const letters = (text: string): number[] => [...text].map((letter) => letter.charCodeAt(0))
+const letters = (text: string): number[] => Array.from(text, (letter) => letter.charCodeAt(0))
 const SIGNATURE = [0x55, 0xaa]
 
 describe('formOf()', () => {
