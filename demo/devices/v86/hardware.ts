@@ -49,7 +49,10 @@ export function optionsFor(
     memoryBytes > MAX_RAM_BYTES ||
     (guest !== undefined && typeof guest !== 'string')
   )
-    throw new VfioError('EINVAL', 'Cannot make a machine: this is not the configuration of one with at most 512 MiB')
+    throw new VfioError(
+      'EINVAL',
+      'Cannot make a machine: this is not the configuration of one with at most 512 MiB',
+    )
   return {
     memoryBytes,
     ...(guest === undefined ? {} : { guest }),
