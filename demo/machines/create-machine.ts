@@ -4,11 +4,22 @@
  * @module
  */
 
+import v86Wasm from 'v86/build/v86.wasm?url'
 import { createFramebufferMachine } from './framebuffer-machine.ts'
 import type { MachineFactory } from './machine-kind.ts'
 
 /** By the id of their kind. */
 export const MACHINE_FACTORIES: Readonly<Record<string, MachineFactory>> = {
   framebuffer: (host) => Promise.resolve(createFramebufferMachine(host)),
-  pc: async (host) => (await import('./v86-machine.ts')).createPcMachine(host),
+  pc: pcOf('pc'),
+  linux: pcOf('linux'),
+  image: pcOf('image'),
+}
+
+function pcOf(kind: string): MachineFactory {
+  return async (host, { files, configuration }) => {
+    const { bootPc, emptyPc } = await import('./v86-machine.ts')
+    const wasm = new URL(v86Wasm, import.meta.url)
+    return configuration === undefined ? bootPc(host, wasm, kind, files) : emptyPc(host, wasm, configuration)
+  }
 }

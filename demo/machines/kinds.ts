@@ -19,6 +19,20 @@ export const MACHINE_KINDS: readonly MachineKind[] = [
     hint: 'Boots our own 512 bytes · any key moves its colours',
     deviceType: 'v86',
   },
+  {
+    id: 'linux',
+    title: 'Linux (v86)',
+    hint: 'A real kernel in 64 MiB · b makes it busy, i idle',
+    deviceType: 'v86',
+    guest: 'linux',
+  },
+  {
+    id: 'image',
+    title: 'Your image (v86)',
+    hint: 'Drop a disk, floppy, CD or Linux kernel on the page, or choose it with O',
+    deviceType: 'v86',
+    guest: 'image',
+  },
 ]
 
 /** The kind of that id. @throws RangeError when there is none */
@@ -28,10 +42,14 @@ export function kindOf(id: string): MachineKind {
   return kind
 }
 
-/** The kind for a device of another place: that of the id if it fits, or the first that does. */
-export function kindForDevice(deviceType: string, id: string): MachineKind {
-  const fitting = MACHINE_KINDS.filter((kind) => kind.deviceType === deviceType)
-  const kind = fitting.find((one) => one.id === id) ?? fitting[0]
+/** The kind for a device of another place. */
+export function kindForDevice(
+  deviceType: string,
+  configuration: Readonly<Record<string, string | number | bigint | boolean>> = {},
+): MachineKind {
+  const guest = configuration['v86.guest']
+  const kind = MACHINE_KINDS.find((one) => one.deviceType === deviceType && one.guest === guest)
   if (kind !== undefined) return kind
-  throw new RangeError(`Cannot take a device of type "${deviceType}": this page has none, see kinds.ts`)
+  const name = guest === undefined ? deviceType : `${deviceType} (${String(guest)})`
+  throw new RangeError(`Cannot take a device of type "${name}": this page has none, see kinds.ts`)
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Driver } from 'stopcopy'
+import type { GuestFiles } from './guest-files.ts'
 
 /** What a person does to a machine. */
 export type MachineInput =
@@ -42,6 +43,8 @@ export interface Machine {
   ticks(): number
   /** The picture now; it can be asked for in any state but RESUMING. Undefined: there is none yet. */
   picture(): Picture | undefined
+  /** Tells of a new picture now, if there is one; for machines whose pictures are looked for. */
+  look?(): void
   /** All memory that must be equal at both ends of a hand-over; views, for now. */
   memory(): readonly Uint8Array[]
   input(input: MachineInput): void
@@ -57,7 +60,16 @@ export interface MachineKind {
   readonly hint: string
   /** `identity.type` of its device. */
   readonly deviceType: string
+  /** `v86.guest` of its configuration, where it has one. */
+  readonly guest?: string
+}
+
+/** What a machine is made of. */
+export interface MachineParts {
+  readonly files: GuestFiles
+  /** Of the machine whose content it waits for; absent: it starts by itself. */
+  readonly configuration?: Readonly<Record<string, unknown>>
 }
 
 /** Makes a machine of a kind. */
-export type MachineFactory = (host: MachineHost) => Promise<Machine>
+export type MachineFactory = (host: MachineHost, parts: MachineParts) => Promise<Machine>

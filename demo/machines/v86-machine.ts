@@ -1,53 +1,70 @@
 /**
- * A whole PC as a machine of the demo: v86 with our own BIOS and boot sector.
+ * A whole PC as a machine of the demo.
  *
  * @module
  */
 
-import v86Wasm from 'v86/build/v86.wasm?url'
-import { TOLD_TICK_ADDRESS } from '../devices/v86/guest/boot-sector.ts'
-import { createV86Machine } from '../devices/v86/index.ts'
-import type { Machine, MachineHost } from './machine-kind.ts'
+import { createV86Machine, optionsFor, type V86Frame, type V86MachineOptions } from '../devices/v86/index.ts'
+import type { GuestFiles } from './guest-files.ts'
+import type { Machine, MachineHost, Picture } from './machine-kind.ts'
+import { guestOf, PC_GUESTS, type PcGuest } from './pc-guests.ts'
 import { scancodesOf } from './scancodes.ts'
 
 /** How often its screen is looked at. */
-const LOOK_MS = 16
-const LINE = /^[0-9A-F]{8}$/
+const LOOK_MS = 8
+/** No line that tells a tick is longer. */
+const LINE_LENGTH = 32
 
-/** Makes the PC; v86 is fetched for it. */
-export async function createPcMachine(host: MachineHost): Promise<Machine> {
+/** Makes a PC that boots what its kind says. */
+export async function bootPc(
+  host: MachineHost,
+  wasm: V86MachineOptions['wasm'],
+  kind: string,
+  files: GuestFiles,
+): Promise<Machine> {
+  const guest = PC_GUESTS[kind] as PcGuest
+  return createPc(host, guest, { wasm, ...(await guest.boot(files)) })
+}
+
+/** Makes a PC that can take over what another one holds, by the configuration in its stream. */
+export function emptyPc(
+  host: MachineHost,
+  wasm: V86MachineOptions['wasm'],
+  configuration: Readonly<Record<string, unknown>>,
+): Promise<Machine> {
+  const [, guest] = guestOf(configuration['v86.guest'])
+  return createPc(host, guest, { wasm, ...optionsFor(configuration) })
+}
+
+async function createPc(host: MachineHost, guest: PcGuest, options: V86MachineOptions): Promise<Machine> {
   let line = ''
   const machine = await createV86Machine({
-    wasm: new URL(v86Wasm, import.meta.url),
-    // Each tick is told on COM1; of a line that began before a hand-over there is only the rest.
+    ...options,
+    // Of a line that began before a hand-over there is only the rest.
     onSerial: (byte) => {
       if (byte !== 0x0a) {
-        line = (line + String.fromCharCode(byte)).slice(-9)
+        line = (line + String.fromCharCode(byte)).slice(-LINE_LENGTH)
         return
       }
-      if (LINE.test(line)) host.onTick(Number.parseInt(line, 16))
+      const tick = guest.tickOf(line)
+      if (tick !== undefined) host.onTick(tick)
       line = ''
     },
   })
-  const ticks = (): number => {
-    const { buffer, byteOffset } = machine.ram
-    return new DataView(buffer, byteOffset).getUint32(TOLD_TICK_ADDRESS, true)
-  }
-  let seen = -1
-  const looking = setInterval(() => {
-    const now = ticks()
+  let seen: number | undefined
+  const look = (): void => {
+    const now = guest.drawsByTick ? guest.ticks(machine) : signatureOf(machine.frame())
     if (now === seen) return
     seen = now
     host.onPicture()
-  }, LOOK_MS)
+  }
+  const looking = setInterval(look, guest.drawsByTick ? LOOK_MS : 2 * LOOK_MS)
   return {
     driver: machine.driver,
     tellsLate: true,
-    ticks,
-    picture() {
-      const frame = machine.frame()
-      return frame?.kind === 'graphics' ? frame : undefined
-    },
+    ticks: () => guest.ticks(machine),
+    picture: () => pictureOf(machine.frame()),
+    look,
     memory: () => [machine.ram],
     input(input) {
       if (input.type === 'key') machine.sendScancodes(scancodesOf(input.code, input.down))
@@ -57,4 +74,17 @@ export async function createPcMachine(host: MachineHost): Promise<Machine> {
       await machine.destroy()
     },
   }
+}
+
+/** Changes when the picture does. */
+function signatureOf(frame: V86Frame | undefined): number {
+  if (frame === undefined) return 0
+  if (frame.kind === 'text') return frame.signature
+  let hash = frame.width
+  for (const pixel of new Int32Array(frame.pixels.buffer)) hash = Math.imul(hash ^ pixel, 0x01000193)
+  return hash
+}
+
+function pictureOf(frame: V86Frame | undefined): Picture | undefined {
+  return frame?.kind === 'text' ? frame.picture() : frame
 }

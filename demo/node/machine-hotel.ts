@@ -7,9 +7,22 @@
  * @module
  */
 
-import { type MigrateReport, migrate, Receiver, type ReceiveReport, VfioDevice } from 'stopcopy'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import {
+  type Configuration,
+  type MigrateReport,
+  migrate,
+  Receiver,
+  type ReceiveReport,
+  VfioDevice,
+} from 'stopcopy'
 import { type Connection, type Listener, listenWebSocket } from 'stopcopy/node'
-import { createFramebuffer, type Framebuffer } from '../devices/framebuffer/index.ts'
+import { createFramebufferMachine } from '../machines/framebuffer-machine.ts'
+import { kindForDevice } from '../machines/kinds.ts'
+import type { Machine } from '../machines/machine-kind.ts'
+import { emptyPc } from '../machines/v86-machine.ts'
 
 /** Options of {@link openHotel}. */
 export interface HotelOptions {
@@ -23,7 +36,9 @@ export interface HotelOptions {
 
 /** A machine that is here, running without a screen. */
 export interface Guest {
-  readonly display: Framebuffer
+  /** Its kind, for people. */
+  readonly title: string
+  readonly machine: Machine
   readonly device: VfioDevice
 }
 
@@ -41,9 +56,8 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
   const guests: Guest[] = []
   const take = async (connection: Connection): Promise<void> => {
     let guest: Guest | undefined
-    const receiver = new Receiver(async () => {
-      const display = createFramebuffer()
-      guest = { display, device: await VfioDevice.open(display) }
+    const receiver = new Receiver(async ({ streams: [offer] }) => {
+      guest = await roomFor(offer?.identity.type ?? '', offer?.identity.configuration ?? {})
       return [guest.device]
     })
     try {
@@ -52,7 +66,7 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
       guests.push(guest)
       say(arrival(report, guest))
     } catch (error) {
-      await guest?.device.close()
+      await leave(guest)
       say(`refused: ${words(error)}`)
     }
   }
@@ -65,7 +79,7 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
     }
     try {
       say(departure(await migrate(guest.device, connection, { downtimeLimitMs: 100 }), guest))
-      await guest.device.close()
+      await leave(guest)
     } catch (error) {
       // It runs on here.
       guests.push(guest)
@@ -94,18 +108,40 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
     guests,
     async close() {
       await Promise.all(listeners.map((listener) => listener.close()))
-      await Promise.all(guests.splice(0).map(({ device }) => device.close()))
+      await Promise.all(guests.splice(0).map(leave))
     },
   }
 }
 
-function arrival({ bytes, phases }: ReceiveReport, { display }: Guest): string {
-  const ms = (phases.loadMs + phases.waitMs + phases.startMs).toFixed(1)
-  return `a display came: ${bytes} bytes, it runs here from tick ${display.state.tick} (loaded and started in ${ms} ms)`
+/** A machine that can take over what the page's holds; it runs until then. */
+async function roomFor(deviceType: string, configuration: Configuration): Promise<Guest> {
+  const { title } = kindForDevice(deviceType, configuration)
+  const machine =
+    deviceType === 'v86'
+      ? await emptyPc(UNSEEN, await v86Wasm(), configuration)
+      : createFramebufferMachine(UNSEEN)
+  return { title, machine, device: await VfioDevice.open(machine.driver) }
 }
 
-function departure({ bytes, downtimeMs = 0 }: MigrateReport, { display }: Guest): string {
-  return `a display went at tick ${display.state.tick}: ${bytes} bytes, down for ${downtimeMs.toFixed(1)} ms`
+async function leave(guest: Guest | undefined): Promise<void> {
+  await guest?.device.close()
+  await guest?.machine.destroy?.()
+}
+
+const UNSEEN = { onPicture: (): void => {}, onTick: (): void => {} }
+
+async function v86Wasm(): Promise<Uint8Array<ArrayBuffer>> {
+  const script = createRequire(import.meta.url).resolve('v86')
+  return new Uint8Array(await readFile(join(dirname(script), 'v86.wasm')))
+}
+
+function arrival({ bytes, phases }: ReceiveReport, { title, machine }: Guest): string {
+  const ms = (phases.loadMs + phases.waitMs + phases.startMs).toFixed(1)
+  return `${title} came: ${bytes} bytes, it runs here from tick ${machine.ticks()} (loaded and started in ${ms} ms)`
+}
+
+function departure({ bytes, downtimeMs = 0 }: MigrateReport, { title, machine }: Guest): string {
+  return `${title} went at tick ${machine.ticks()}: ${bytes} bytes, down for ${downtimeMs.toFixed(1)} ms`
 }
 
 function words(error: unknown): string {

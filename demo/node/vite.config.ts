@@ -1,5 +1,5 @@
 /**
- * The demo's Node process, with its device but without the package, which it imports.
+ * The demo's Node process, with its devices but without the packages, which it imports.
  *
  * @module
  */
@@ -14,6 +14,6 @@ export default defineConfig({
     outDir: '../dist/node',
     emptyOutDir: true,
     target: 'node20',
-    rollupOptions: { external: [/^stopcopy(?:\/|$)/] },
+    rollupOptions: { external: [/^(?:stopcopy|v86)(?:\/|$)/] },
   },
 })

@@ -5,16 +5,19 @@
  */
 
 import type { MigrateProgress } from 'stopcopy'
-import { MACHINE_KINDS } from '../machines/kinds.ts'
+import { kindOf } from '../machines/kinds.ts'
 import type { Link, Notice, SentResult } from '../worker/messages.ts'
 import { showArrival, showProof, showStream } from './evidence.ts'
 import { element, formatBytes, formatMs } from './format.ts'
+import { ImageShelf } from './image-shelf.ts'
 import { LivePlot } from './live-plot.ts'
+import { moved, portsOf } from './hand-over-words.ts'
 import { SaveList } from './save-list.ts'
 import { Side } from './side.ts'
 import { StateDiagram } from './state-diagram.ts'
 import { TabMeeting } from './tab-meeting.ts'
 import { Task } from './task.ts'
+import { UndecidedPanel } from './undecided.ts'
 
 /** Where in the bytes of a connection the bit is that the tamper button flips. */
 const DAMAGED_BYTE = 500_000
@@ -32,11 +35,20 @@ export class Actions {
   readonly #diagram = new StateDiagram(element('diagram'))
   readonly #plot = new LivePlot(element('plot'), element('plot-note'))
   readonly #task = new Task((busy) => this.#look(busy))
-  readonly #saves = new SaveList((file) => void this.#load(file))
+  readonly #saves = new SaveList((file) => void this.#open(file))
+  readonly #shelf = new ImageShelf((files) => {
+    for (const { client } of [this.#left, this.#right]) void client.ask({ ask: 'equip', files })
+  })
+  readonly #undecided = new UndecidedPanel(
+    (way) => void this.#task.run('Settling', () => this.#undecided.take(way)),
+  )
+  readonly #prove = element<HTMLInputElement>('prove')
   readonly #file = element<HTMLInputElement>('file')
   readonly #node = element<HTMLInputElement>('node')
   readonly #tabs: TabMeeting
   #freeTabs = 0
+  /** The side that a machine of elsewhere came to last. */
+  #arrivedAt: Side
   /** The side that a person used last. */
   #used: Side
   #firstRemaining = 0
@@ -49,9 +61,11 @@ export class Actions {
     this.#left = new Side('left', listener)
     this.#right = new Side('right', listener)
     this.#used = this.#left
+    this.#arrivedAt = this.#left
     this.#tabs = new TabMeeting({
       isFree: () => !this.#task.isBusy && this.#empty !== undefined,
-      invited: (kind, link) => this.#arrive('another tab', kind, link),
+      invited: (link, prove) => this.#arrive('another tab', link, prove),
+      asked: (link) => void link.then((found) => this.#answer(found)),
       changed: (others, free) => {
         this.#freeTabs = free
         element('tabs').textContent =
@@ -66,8 +80,10 @@ export class Actions {
   async begin(): Promise<void> {
     this.#look(false)
     void this.#saves.show()
+    const looked = this.#shelf.begin()
     if (EMPTY) this.#task.say('Empty: send a machine here from the other tab.')
     else await this.#power(this.#left)
+    await looked
   }
 
   /** The machine that the buttons are for. */
@@ -89,7 +105,7 @@ export class Actions {
       this.#look(this.#task.isBusy)
       return
     }
-    const title = MACHINE_KINDS.find(({ id }) => id === side.kind)?.title ?? ''
+    const { title } = kindOf(side.kind)
     await this.#task.run(`Starting the ${side.name} machine`, async () => {
       await side.client.ask({ ask: 'power-on', kind: side.kind })
       side.occupancy = 'running'
@@ -107,12 +123,12 @@ export class Actions {
         if (to.occupancy === 'running')
           throw new Error(`Cannot move: the ${to.name} side is in use, switch it off`)
         const { port1, port2 } = new MessageChannel()
-        const receiving = this.#receive(to, from.kind, { via: 'port', port: port2 }, [port2])
+        const receiving = this.#receive(to, { via: 'port', port: port2 }, this.#prove.checked)
         // Its failure is the sender's, too.
         const over = Promise.allSettled([receiving])
         let sent: SentResult
         try {
-          sent = await this.#send(from, { via: 'port', port: port1 }, [port1], damageAt)
+          sent = await this.#send(from, { via: 'port', port: port1 }, damageAt)
         } catch (error) {
           void to.client.ask({ ask: 'cancel' })
           await over
@@ -135,8 +151,8 @@ export class Actions {
     const source = this.#source
     return this.#task.run('Moving to the other tab', async () => {
       const from = needed(source, 'Cannot move: no machine runs here, switch one on')
-      const link = await this.#tabs.invite(from.kind)
-      return this.#sendAway(from, link)
+      const link = await this.#tabs.invite('take', this.#prove.checked)
+      return this.#sendAway(from, link, () => this.#tabs.invite('answer', false))
     })
   }
 
@@ -144,24 +160,44 @@ export class Actions {
     const source = this.#source
     return this.#task.run('Moving to Node', () => {
       const from = needed(source, 'Cannot move: no machine runs here, switch one on')
-      return this.#sendAway(from, { via: 'web-socket', url: `ws://${this.#node.value}/take` })
+      const link: Link = { via: 'web-socket', url: `ws://${this.#node.value}/take` }
+      return this.#sendAway(from, link, () => Promise.resolve(link))
     })
   }
 
   #fromNode(): void {
     const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(this.#node.value) ?? []
     const url = `ws://${host}:${Number(port) + 1}/give`
-    this.#arrive('Node', this.#left.kind, Promise.resolve({ via: 'web-socket', url }))
+    this.#arrive('Node', Promise.resolve({ via: 'web-socket', url }), this.#prove.checked)
   }
 
-  async #sendAway(from: Side, link: Link): Promise<string> {
-    const sent = await this.#send(from, link, link.via === 'port' ? [link.port] : [])
+  /** @param again - connects to the other side once more, to ask it how the hand-over ended */
+  async #sendAway(from: Side, link: Link, again: () => Promise<Link>): Promise<string> {
+    const sent = await this.#send(from, link)
+    if (sent.report.owner === 'undecided') this.#wonder(from, again)
     if (sent.stopped !== undefined) showProof(sent.stopped, undefined)
     return moved(sent)
   }
 
+  /** Nobody knows who runs it, so it stays stopped until that is settled. */
+  #wonder(from: Side, connect: () => Promise<Link>): void {
+    from.occupancy = 'undecided'
+    this.#undecided.show({
+      connect,
+      settle: (how) => from.client.ask({ ask: 'settle', how }, portsOf(how)),
+      settled: (owner) => {
+        from.occupancy = owner === 'source' ? 'running' : 'gone'
+      },
+    })
+  }
+
+  /** Another tab asks how its hand-over to here ended. */
+  #answer(link: Link): void {
+    void this.#arrivedAt.client.ask({ ask: 'answer', link }, portsOf(link)).catch(() => {})
+  }
+
   /** @returns whether a machine can come here now */
-  #arrive(where: string, kind: string, link: Promise<Link>): boolean {
+  #arrive(where: string, link: Promise<Link>, prove: boolean): boolean {
     const side = this.#empty
     if (side === undefined || this.#task.isBusy) {
       this.#task.say('Cannot fetch: both sides are in use, switch one off', 'failed')
@@ -169,12 +205,8 @@ export class Actions {
     }
     void this.#task.run(`A machine comes from ${where}`, async () => {
       const found = await link
-      const { report, started } = await this.#receive(
-        side,
-        kind,
-        found,
-        found.via === 'port' ? [found.port] : [],
-      )
+      this.#arrivedAt = side
+      const { report, started } = await this.#receive(side, found, prove)
       showArrival(started)
       this.#used = side
       return `Arrived from ${where} at tick ${started.ticks.toLocaleString('en')}: ${formatBytes(report.bytes)}.`
@@ -182,7 +214,7 @@ export class Actions {
     return true
   }
 
-  async #send(from: Side, link: Link, transfer: Transferable[], damageAt?: number): Promise<SentResult> {
+  async #send(from: Side, link: Link, damageAt?: number): Promise<SentResult> {
     const bandwidthLimit = Number(element<HTMLSelectElement>('bandwidth').value)
     this.#plot.begin()
     this.#firstRemaining = 0
@@ -190,10 +222,11 @@ export class Actions {
     try {
       const options = {
         downtimeLimitMs: Number(element<HTMLSelectElement>('downtime').value),
+        prove: this.#prove.checked,
         ...(bandwidthLimit > 0 ? { bandwidthLimit } : {}),
         ...(damageAt === undefined ? {} : { damageAt }),
       }
-      const sent = await from.client.ask({ ask: 'send', link, options }, transfer)
+      const sent = await from.client.ask({ ask: 'send', link, options }, portsOf(link))
       from.occupancy = 'gone'
       this.#plot.end(sent.report)
       showStream(sent.stream)
@@ -205,10 +238,10 @@ export class Actions {
     }
   }
 
-  async #receive(side: Side, kind: string, link: Link, transfer: Transferable[]) {
+  async #receive(side: Side, link: Link, prove: boolean) {
     side.occupancy = 'moving'
     try {
-      const received = await side.client.ask({ ask: 'receive', link, kind }, transfer)
+      const received = await side.client.ask({ ask: 'receive', link, prove }, portsOf(link))
       side.kind = received.kind
       side.occupancy = 'running'
       return received
@@ -234,12 +267,32 @@ export class Actions {
     })
   }
 
+  /** A saved machine is loaded; of anything else a machine is made. */
+  async #open(file: File): Promise<void> {
+    if (this.#task.isBusy) return
+    let words = ''
+    try {
+      const shelved = await this.#shelf.put(file)
+      if (shelved.as === 'stream') return await this.#load(file)
+      words = shelved.words
+      const side = this.#empty
+      if (shelved.as === 'image' && side !== undefined) {
+        side.kind = 'image'
+        return await this.#power(side)
+      }
+      if (shelved.as === 'image') words += ': switch a side off, and Your image on'
+      this.#task.say(`${words}.`, 'done')
+    } catch (error) {
+      this.#task.say(error instanceof Error ? error.message : String(error), 'failed')
+    }
+  }
+
   #load(file: File): Promise<void> {
     return this.#task.run(`Loading ${file.name}`, async () => {
       const side = this.#empty ?? this.#used
       side.occupancy = 'moving'
       try {
-        const { ticks, kind, stream } = await side.client.ask({ ask: 'load', file, kind: side.kind })
+        const { ticks, kind, stream } = await side.client.ask({ ask: 'load', file })
         side.kind = kind
         showStream(stream)
         this.#used = side
@@ -305,7 +358,7 @@ export class Actions {
     this.#file.addEventListener('change', () => {
       const [file] = this.#file.files ?? []
       this.#file.value = ''
-      if (file !== undefined) void this.#load(file)
+      if (file !== undefined) void this.#open(file)
     })
     for (const side of [this.#left, this.#right]) {
       side.canvas.addEventListener('focus', () => {
@@ -318,7 +371,7 @@ export class Actions {
     document.addEventListener('drop', (event) => {
       event.preventDefault()
       const [file] = event.dataTransfer?.files ?? []
-      if (file !== undefined) void this.#load(file)
+      if (file !== undefined) void this.#open(file)
     })
   }
 
@@ -340,12 +393,4 @@ export class Actions {
 function needed(side: Side | undefined, text: string): Side {
   if (side === undefined) throw new Error(text)
   return side
-}
-
-function moved({ report, longestGapMs }: SentResult): string {
-  const { bytes, elapsedMs, downtimeMs = 0, downtimeLimitMs, owner } = report
-  if (owner === 'undecided')
-    return 'The connection broke at the last moment: it is undecided who runs it, so it stays stopped here.'
-  const took = `${formatBytes(bytes)} in ${formatMs(elapsedMs)}`
-  return `Moved: ${took}, down for ${formatMs(downtimeMs)} of ${downtimeLimitMs} ms allowed; before that no picture was later than ${formatMs(longestGapMs)}.`
 }

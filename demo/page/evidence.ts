@@ -18,13 +18,15 @@ export function showProof(stopped: Moment, started: Moment | undefined): void {
   if (started !== undefined) figures.push(figureOf('started', started))
   place.replaceChildren(...figures)
   const isSame = started !== undefined && started.ticks === stopped.ticks && started.digest === stopped.digest
-  place.dataset['same'] = String(isSame)
+  const isCompared = stopped.digest !== ''
+  place.dataset['same'] = String(isSame && isCompared)
   const note = element('proof-note')
   if (started === undefined) note.textContent = 'the other end is not on this page'
   else {
     const freezeMs = started.pictureAtMs - stopped.pictureAtMs
     place.dataset['freezeMs'] = freezeMs.toFixed(2)
-    note.textContent = `${isSame ? 'equal, bit for bit' : 'DIFFERENT'} · still for ${formatMs(freezeMs)}`
+    const words = isCompared ? 'equal, bit for bit' : 'the same tick, memory not compared'
+    note.textContent = `${isSame ? words : 'DIFFERENT'} · no new picture for ${formatMs(freezeMs)}`
   }
 }
 
@@ -42,7 +44,7 @@ function figureOf(end: 'stopped' | 'started', { ticks, digest, picture }: Moment
   canvas.setAttribute('aria-label', `Picture when it had ${end}`)
   if (picture !== undefined) canvas.getContext('2d')?.drawImage(picture, 0, 0)
   const words = end === 'stopped' ? 'stopped at tick' : 'starts at tick'
-  const short = digest === '' ? 'no digest here' : `${digest.slice(0, 12)}…`
+  const short = digest === '' ? 'not compared' : `${digest.slice(0, 12)}…`
   const caption = make(
     'figcaption',
     {},

@@ -5,7 +5,7 @@
  */
 
 import { DeviceState } from 'stopcopy'
-import { MACHINE_KINDS } from '../machines/kinds.ts'
+import { kindOf, MACHINE_KINDS } from '../machines/kinds.ts'
 import type { MachineInput } from '../machines/machine-kind.ts'
 import type { Notice } from '../worker/messages.ts'
 import { element, make } from './format.ts'
@@ -13,8 +13,11 @@ import { MachineClient } from './machine-client.ts'
 
 export type SideName = 'left' | 'right'
 
-/** What is at a side. 'gone': the machine that was here runs elsewhere; its last picture stays. */
-export type Occupancy = 'empty' | 'running' | 'moving' | 'gone'
+/**
+ * What is at a side. 'gone': the machine that was here runs elsewhere; its last picture stays.
+ * 'undecided': it may run elsewhere, so it must not run here.
+ */
+export type Occupancy = 'empty' | 'running' | 'moving' | 'gone' | 'undecided'
 
 /** Who listens to a side. */
 export interface SideListener {
@@ -28,7 +31,11 @@ const WORDS: Readonly<Record<Occupancy, string>> = {
   running: 'running',
   moving: 'moving',
   gone: 'moved on',
+  undecided: 'undecided',
 }
+
+/** Places that a machine can be made in. */
+const FREE: readonly Occupancy[] = ['empty', 'gone']
 
 let isMarked = false
 
@@ -45,6 +52,7 @@ export class Side {
   readonly #figures: HTMLElement = make('span', { class: 'figures' })
   readonly #kind: HTMLSelectElement = make('select', { 'aria-label': 'Kind of machine' })
   #occupancy: Occupancy = 'empty'
+  #isBusy = false
   #isPressed = false
 
   constructor(name: SideName, listener: SideListener) {
@@ -94,7 +102,8 @@ export class Side {
     this.#root.dataset['occupancy'] = occupancy
     this.#word.textContent = WORDS[occupancy]
     this.#power.textContent = occupancy === 'running' ? 'Switch off' : 'Switch on'
-    this.#kind.disabled = occupancy === 'running' || occupancy === 'moving'
+    this.#kind.disabled = !FREE.includes(occupancy)
+    this.isBusy = this.#isBusy
     if (occupancy === 'empty') {
       this.state = undefined
       this.#figures.textContent = ''
@@ -104,7 +113,8 @@ export class Side {
 
   /** Buttons of a side are not for use while something is under way. */
   set isBusy(busy: boolean) {
-    this.#power.disabled = busy
+    this.#isBusy = busy
+    this.#power.disabled = busy || this.#occupancy === 'undecided'
   }
 
   #hear(notice: Notice): void {
@@ -124,7 +134,8 @@ export class Side {
   }
 
   #describe(): void {
-    const { title, hint } = MACHINE_KINDS.find(({ id }) => id === this.kind) ?? { title: '', hint: '' }
+    const { title, hint } = kindOf(this.kind)
+    this.#root.dataset['kind'] = this.kind
     const shown = this.#root.querySelector('.hint')
     if (shown !== null) shown.textContent = hint
     this.canvas.setAttribute('aria-label', `Screen of the ${this.name} machine, a ${title}. ${hint}`)

@@ -22,9 +22,13 @@ interface ToOne {
   readonly from: string
   readonly to: string
   readonly meeting: string
-  /** Of an invitation. */
-  readonly kind?: string
+  /** Of an invitation: to take a machine, or to say how a hand-over ended. */
+  readonly what?: Invitation
+  readonly prove?: boolean
 }
+
+/** What a tab is asked for. */
+export type Invitation = 'take' | 'answer'
 
 type Word = ToAll | ToOne
 
@@ -33,7 +37,9 @@ export interface TabListener {
   /** Whether there is room for a machine. */
   isFree(): boolean
   /** A machine comes; false: it cannot. */
-  invited(kind: string, link: Promise<Link>): boolean
+  invited(link: Promise<Link>, prove: boolean): boolean
+  /** The tab that sent a machine here asks what became of it. */
+  asked(link: Promise<Link>): void
   /** Other tabs came, went or changed. */
   changed(others: number, free: number): void
 }
@@ -46,6 +52,8 @@ export class TabMeeting {
   readonly #answers = new Map<string, (word: 'yes' | 'no') => void>()
   readonly #listener: TabListener
   #broker: SharedWorker | undefined
+  /** The tab that was sent a machine last. */
+  #taker: string | undefined
   #told: boolean | undefined
 
   constructor(listener: TabListener) {
@@ -63,15 +71,16 @@ export class TabMeeting {
     this.#told = free
   }
 
-  /** Asks a tab with room to take a machine. @throws Error when none does */
-  async invite(kind: string): Promise<Link> {
-    const to = [...this.#others].find(([, free]) => free)?.[0]
+  /** Asks a tab with room to take a machine, or the last one that did. @throws Error when none does */
+  async invite(what: Invitation, prove: boolean): Promise<Link> {
+    const to = what === 'take' ? [...this.#others].find(([, free]) => free)?.[0] : this.#taker
     if (to === undefined) throw new Error('Cannot send: no other tab has room, open one')
+    if (what === 'take') this.#taker = to
     const meeting = randomName()
     const answer = await new Promise<'yes' | 'no' | 'silent'>((resolve) => {
       this.#answers.set(meeting, resolve)
       setTimeout(() => resolve('silent'), ANSWER_MS)
-      this.#say({ say: 'invite', from: this.#self, to, meeting, kind })
+      this.#say({ say: 'invite', from: this.#self, to, meeting, what, prove })
     })
     this.#answers.delete(meeting)
     if (answer === 'yes') return this.#link(meeting)
@@ -85,9 +94,11 @@ export class TabMeeting {
   #hear(word: Word): void {
     if (!('to' in word)) return this.#heardOf(word)
     if (word.to !== this.#self) return
-    const { say, from: to, meeting, kind = '' } = word
+    const { say, from: to, meeting, what = 'take', prove = false } = word
     if (say !== 'invite') return this.#answers.get(meeting)?.(say)
-    const isTaken = this.#listener.isFree() && this.#listener.invited(kind, this.#link(meeting))
+    if (what === 'answer') this.#listener.asked(this.#link(meeting))
+    const isTaken =
+      what === 'answer' || (this.#listener.isFree() && this.#listener.invited(this.#link(meeting), prove))
     this.#say({ say: isTaken ? 'yes' : 'no', from: this.#self, to, meeting })
   }
 

@@ -5,7 +5,10 @@
  */
 
 import {
+  type Configuration,
   DeviceState,
+  type HandoverOutcome,
+  type HandoverTicket,
   inspect,
   migrate,
   readPrelude,
@@ -16,8 +19,16 @@ import {
   VfioDevice,
 } from 'stopcopy'
 import { MACHINE_FACTORIES } from '../machines/create-machine.ts'
+import { type GuestFiles, NO_FILES } from '../machines/guest-files.ts'
 import { kindForDevice, kindOf } from '../machines/kinds.ts'
-import type { Machine, MachineFactory, MachineInput, MachineKind } from '../machines/machine-kind.ts'
+import type {
+  Machine,
+  MachineFactory,
+  MachineInput,
+  MachineKind,
+  MachineParts,
+  Picture,
+} from '../machines/machine-kind.ts'
 import { connectionOf } from './links.ts'
 import type {
   Link,
@@ -33,6 +44,7 @@ import { savedFile, savedFileSink } from './saved-files.ts'
 import { Screen } from './screen.ts'
 import { StreamRecorder } from './stream-recorder.ts'
 import { TracedDriver } from './traced-driver.ts'
+import { settle } from './undecided.ts'
 
 interface Occupant {
   readonly kind: MachineKind
@@ -43,7 +55,10 @@ interface Occupant {
 /** One place. Its calls are made one after the other, but for {@link cancel} and {@link input}. */
 export class MachineSlot {
   readonly screen: Screen = new Screen()
+  /** What machines can be made of. */
+  files: GuestFiles = NO_FILES
   readonly #tell: (notice: Notice) => void
+  #undecided: HandoverTicket | undefined
   #occupant: Occupant | undefined
   #moments: MomentKeeper | undefined
   #canceling: AbortController | undefined
@@ -57,7 +72,7 @@ export class MachineSlot {
   async powerOn(id: string): Promise<void> {
     await this.powerOff()
     this.screen.isCovered = false
-    await this.#create(kindOf(id))
+    await this.#create(kindOf(id), { files: this.files })
   }
 
   async powerOff(): Promise<void> {
@@ -84,7 +99,7 @@ export class MachineSlot {
     const { device } = this.#here('send')
     const recorder = new StreamRecorder(device)
     const moments = this.#moments as MomentKeeper
-    const { bandwidthLimit, damageAt, downtimeLimitMs } = options
+    const { bandwidthLimit, damageAt, downtimeLimitMs, prove } = options
     const connection = await connectionOf(link, 'connect', damageAt)
     moments.watchGaps()
     const report = await this.#cancelable((signal) =>
@@ -97,18 +112,28 @@ export class MachineSlot {
       }),
     )
     const { longestGapMs } = moments
-    return { report, longestGapMs, stopped: await moments.stopped?.(), stream: await recorder.report() }
+    this.#undecided = report.ticket
+    return { report, longestGapMs, stopped: await moments.stopped(prove), stream: await recorder.report() }
   }
 
-  async receive(link: Link, id: string): Promise<ReceivedResult> {
-    let kind = kindOf(id)
+  /** @throws {VfioError} as `resolveHandover`; it stays undecided then */
+  async settle(how: Link | 'run' | 'discard'): Promise<HandoverOutcome['owner']> {
+    if (this.#undecided === undefined) throw new Error('Cannot settle: no hand-over from here is undecided')
+    const owner = await settle(this.#undecided, how)
+    if (owner !== 'undecided') this.#undecided = undefined
+    return owner
+  }
+
+  async receive(link: Link, prove: boolean): Promise<ReceivedResult> {
     try {
       const connection = await connectionOf(link, 'accept')
       const report = await this.#cancelable((signal) =>
         receive(
           async ({ streams }) => {
-            kind = kindForDevice(streams[0]?.identity.type ?? '', id)
-            return [(await this.#waiting(kind)).device]
+            const { type = '', configuration = {} } = streams[0]?.identity ?? {}
+            const { device } = await this.#waiting(type, configuration)
+            this.#moments?.expect(prove)
+            return [device]
           },
           connection,
           { signal, onProgress: ({ bytes }) => this.#tell({ tell: 'bytes', bytes, totalBytes: undefined }) },
@@ -116,7 +141,7 @@ export class MachineSlot {
       )
       const started = await this.#moments?.started?.()
       if (started === undefined) throw new Error('Cannot receive: the machine did not start')
-      return { report, started, kind: kind.id }
+      return { report, started, kind: this.#here('receive').kind.id }
     } catch (error) {
       await this.powerOff()
       throw error
@@ -141,12 +166,11 @@ export class MachineSlot {
   }
 
   /** Looks at the whole file first, so that a damaged one costs nothing. */
-  async load(file: Blob, id: string): Promise<LoadedResult> {
+  async load(file: Blob): Promise<LoadedResult> {
     return this.#cancelable(async (signal) => {
       const stream = await verify(file.stream(), { signal })
-      const { header, source } = await readPrelude(file.stream())
-      const kind = kindForDevice(header.deviceType, id)
-      const { device, machine } = await this.#waiting(kind)
+      const { header, configuration, source } = await readPrelude(file.stream())
+      const { device, kind } = await this.#waiting(header.deviceType, configuration)
       try {
         await restore(device, source, {
           signal,
@@ -155,15 +179,17 @@ export class MachineSlot {
       } finally {
         this.screen.isCovered = false
       }
-      return { ticks: machine.ticks(), kind: kind.id, stream }
+      return { ticks: this.#moments?.startedAtTick ?? 0, kind: kind.id, stream }
     })
   }
 
-  /** A machine to be loaded: the one that is stopped here, or another, which is not seen before. */
-  async #waiting(kind: MachineKind): Promise<Occupant> {
-    if (this.#occupant?.kind !== kind) await this.powerOff()
+  /** A machine to be loaded: the one that is here, if it fits, or another; it is not seen before. */
+  async #waiting(deviceType: string, configuration: Configuration): Promise<Occupant> {
+    const kind = kindForDevice(deviceType, configuration)
+    const here = this.#occupant?.device.identity
+    if (here?.type !== deviceType || !isSame(here.configuration ?? {}, configuration)) await this.powerOff()
     this.screen.isCovered = true
-    if (this.#occupant === undefined) await this.#create(kind)
+    if (this.#occupant === undefined) await this.#create(kind, { files: this.files, configuration })
     return this.#occupant as Occupant
   }
 
@@ -172,15 +198,16 @@ export class MachineSlot {
     return this.#occupant
   }
 
-  async #create(kind: MachineKind): Promise<void> {
+  async #create(kind: MachineKind, parts: MachineParts): Promise<void> {
     const create = MACHINE_FACTORIES[kind.id] as MachineFactory
-    const machine = await create({
+    const host = {
       onPicture: () => {
-        this.#moments?.picture()
         this.#show(machine)
+        this.#moments?.picture()
       },
-      onTick: (ticks) => this.#moments?.tick(ticks),
-    })
+      onTick: (ticks: number) => this.#moments?.tick(ticks),
+    }
+    const machine: Machine = await create(host, parts)
     const moments = new MomentKeeper(machine)
     this.#moments = moments
     const device = await VfioDevice.open(
@@ -189,11 +216,11 @@ export class MachineSlot {
         stopped: () => moments.stop(),
         starting: () => {
           this.screen.isCovered = false
-          this.#show(machine)
-          moments.start()
+          // Seen at once, before it does anything.
+          moments.start(this.#show(machine))
         },
         reset: () => {
-          moments.start()
+          moments.start(undefined)
           this.#tell({ tell: 'reset' })
         },
       }),
@@ -202,9 +229,10 @@ export class MachineSlot {
     this.#tell({ tell: 'reset' })
   }
 
-  #show(machine: Machine): void {
+  #show(machine: Machine): Picture | undefined {
     const picture = machine.picture()
     if (picture !== undefined) this.screen.show(picture)
+    return picture
   }
 
   async #cancelable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -223,4 +251,9 @@ export class MachineSlot {
     const { gaps, perSecond } = this.#moments
     this.#tell({ tell: 'status', ticks: machine.ticks(), gaps, perSecond })
   }
+}
+
+function isSame(a: Configuration, b: Configuration): boolean {
+  const names = Object.keys(a)
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }

@@ -5,17 +5,20 @@
  */
 
 import { VfioError } from 'stopcopy'
+import { answerQuestions } from './undecided.ts'
 import { MachineSlot } from './machine-slot.ts'
 import type { Failure, FromPage, FromWorker, Request, Results } from './messages.ts'
 
 const scope = globalThis as unknown as Pick<Worker, 'postMessage' | 'addEventListener'>
+/** What does not wait for the request before it. */
+const URGENT: readonly Request['ask'][] = ['input', 'cancel', 'answer']
 /** Settles when the last request but one did: one after the other. */
 let last: Promise<unknown> = Promise.resolve()
 const slot = new MachineSlot((notice) => send({ notice }))
 
 scope.addEventListener('message', ({ data }: MessageEvent<FromPage>) => {
   const { id, request } = data
-  const isUrgent = request.ask === 'input' || request.ask === 'cancel'
+  const isUrgent = URGENT.includes(request.ask)
   const answered = isUrgent ? answer(request) : last.then(() => answer(request))
   if (!isUrgent) last = answered.catch(() => {})
   answered.then(
@@ -34,6 +37,9 @@ async function answer(request: Request): Promise<Results[keyof Results]> {
     case 'screen':
       slot.screen.attach(request.canvas)
       return undefined
+    case 'equip':
+      slot.files = request.files
+      return undefined
     case 'power-on':
       await slot.powerOn(request.kind)
       return undefined
@@ -46,11 +52,16 @@ async function answer(request: Request): Promise<Results[keyof Results]> {
     case 'send':
       return slot.send(request.link, request.options)
     case 'receive':
-      return slot.receive(request.link, request.kind)
+      return slot.receive(request.link, request.prove)
+    case 'settle':
+      return slot.settle(request.how)
+    case 'answer':
+      await answerQuestions(request.link)
+      return undefined
     case 'save':
       return slot.save(request.name)
     case 'load':
-      return slot.load(request.file, request.kind)
+      return slot.load(request.file)
     default:
       slot.cancel()
       return undefined

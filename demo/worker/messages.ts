@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { MigrateProgress, MigrateReport, ReceiveReport, StreamReport } from 'stopcopy'
+import type { HandoverOutcome, MigrateProgress, MigrateReport, ReceiveReport, StreamReport } from 'stopcopy'
+import type { GuestFiles } from '../machines/guest-files.ts'
 import type { MachineInput } from '../machines/machine-kind.ts'
 
 /** Where the bytes of a migration go or come from. */
@@ -19,6 +20,8 @@ export interface SendOptions {
   readonly downtimeLimitMs: number
   /** Bytes per second; absent: as fast as it goes. */
   readonly bandwidthLimit?: number
+  /** Compares all memory, of a machine with much of it, too. */
+  readonly prove: boolean
   /** The lowest bit of this byte of the connection arrives the other way round. */
   readonly damageAt?: number
 }
@@ -26,22 +29,28 @@ export interface SendOptions {
 /** What a page asks for. All but 'input' are answered. */
 export type Request =
   | { readonly ask: 'screen'; readonly canvas: OffscreenCanvas }
+  /** What machines can be made of, from now on. */
+  | { readonly ask: 'equip'; readonly files: GuestFiles }
   | { readonly ask: 'power-on'; readonly kind: string }
   | { readonly ask: 'power-off' }
   | { readonly ask: 'input'; readonly input: MachineInput }
   | { readonly ask: 'send'; readonly link: Link; readonly options: SendOptions }
-  | { readonly ask: 'receive'; readonly link: Link; readonly kind: string }
+  | { readonly ask: 'receive'; readonly link: Link; readonly prove: boolean }
+  /** Settles the hand-over from here that is undecided: asks the other side, or believes the person. */
+  | { readonly ask: 'settle'; readonly how: Link | 'run' | 'discard' }
+  /** Tells the other side how a hand-over to here ended. */
+  | { readonly ask: 'answer'; readonly link: Link }
   | { readonly ask: 'save'; readonly name: string }
-  | { readonly ask: 'load'; readonly file: Blob; readonly kind: string }
+  | { readonly ask: 'load'; readonly file: Blob }
   | { readonly ask: 'cancel' }
 
 /** A machine at one end of a hand-over. */
 export interface Moment {
   readonly ticks: number
-  /** SHA-256 of its memory, hexadecimal; empty where the page may not compute any. */
+  /** SHA-256 of its memory, hexadecimal; empty when it was not asked for or the page may not compute any. */
   readonly digest: string
   readonly picture: ImageBitmap | undefined
-  /** When the last picture before it, or the first one after it, was shown: milliseconds since 1970. */
+  /** When the last new picture before it, or the first one after it, was drawn: milliseconds since 1970. */
   readonly pictureAtMs: number
 }
 
@@ -74,11 +83,14 @@ export interface LoadedResult {
 /** What each request is answered with. */
 export interface Results {
   readonly screen: undefined
+  readonly equip: undefined
   readonly 'power-on': undefined
   readonly 'power-off': undefined
   readonly input: undefined
   readonly send: SentResult
   readonly receive: ReceivedResult
+  readonly settle: HandoverOutcome['owner']
+  readonly answer: undefined
   readonly save: SavedResult
   readonly load: LoadedResult
   readonly cancel: undefined

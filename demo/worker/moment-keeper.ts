@@ -4,21 +4,25 @@
  * @module
  */
 
-import type { Machine } from '../machines/machine-kind.ts'
+import type { Machine, Picture } from '../machines/machine-kind.ts'
 import type { Moment } from './messages.ts'
 import { copyOf } from './screen.ts'
 
+/** So much memory is always compared: a copy of it takes less than a millisecond. */
+const SMALL_BYTES: number = 4 * 1024 * 1024
+
 /** Of one machine, which runs when this is made. */
 export class MomentKeeper {
-  /** How it was when it last stopped; the digest is computed when asked for. */
-  stopped: (() => Promise<Moment>) | undefined
-  /** How it was when it last started. */
+  /** How it was when it last started; there once it has drawn a new picture. */
   started: (() => Promise<Moment>) | undefined
+  /** Its ticks then. */
+  startedAtTick = 0
   /** Ticks that did not follow the one before. */
   gaps = 0
   longestGapMs = 0
   works = true
   readonly #machine: Machine
+  #prove = false
   #ticks: number | undefined
   /** No tick was told since it started. */
   #isFirst = false
@@ -45,6 +49,11 @@ export class MomentKeeper {
     this.longestGapMs = 0
   }
 
+  /** It will start next. @param prove - all its memory is to be compared: it is copied while it stands still */
+  expect(prove: boolean): void {
+    this.#prove = prove
+  }
+
   /** The machine did a tick. */
   tick(ticks: number): void {
     const before = this.#ticks
@@ -54,7 +63,7 @@ export class MomentKeeper {
     this.#isFirst = false
   }
 
-  /** A picture was made. */
+  /** A new picture was drawn. */
   picture(): void {
     this.#pictures++
     const now = nowMs()
@@ -66,35 +75,52 @@ export class MomentKeeper {
 
   /** It works no more. */
   stop(): void {
+    // What it drew last is seen, even if nobody had looked yet.
+    this.#machine.look?.()
     this.works = false
-    const atMs = this.#pictureAtMs
-    this.stopped = this.#keep(() => Promise.resolve(atMs))
   }
 
-  /** It works from here on, from what it holds. */
-  start(): void {
+  /** How it is, while it stands still: nothing is copied before somebody asks, so nothing waits for it. */
+  async stopped(prove: boolean): Promise<Moment> {
+    const picture = this.#machine.picture()
+    const digest = this.#isCompared(prove) ? await digestOf(joined(this.#machine.memory())) : ''
+    return momentOf(this.#machine.ticks(), digest, picture, this.#pictureAtMs)
+  }
+
+  /** It works from here on, from what it holds. @param shown - its picture now */
+  start(shown: Picture | undefined): void {
+    const machine = this.#machine
+    const ticks = machine.ticks()
     this.works = true
-    this.#ticks = this.#machine.ticks()
+    this.startedAtTick = ticks
+    this.#ticks = ticks
     this.#isFirst = true
     const first = new Promise<number>((resolve) => {
       this.#firstPicture = resolve
     })
-    this.started = this.#keep(() => first)
+    // In a moment it changes.
+    const picture = shown === undefined ? undefined : { ...shown, pixels: shown.pixels.slice() }
+    const memory = this.#isCompared(this.#prove) ? joined(machine.memory()) : undefined
+    this.#prove = false
+    this.started = async () => {
+      const digest = memory === undefined ? '' : await digestOf(memory)
+      return momentOf(ticks, digest, picture, await first)
+    }
   }
 
-  #keep(pictureAtMs: () => Promise<number>): () => Promise<Moment> {
-    const machine = this.#machine
-    const ticks = machine.ticks()
-    const memory = joined(machine.memory())
-    const shown = machine.picture()
-    const picture = shown === undefined ? undefined : copyOf(shown)
-    return async () => ({
-      ticks,
-      digest: await digestOf(memory),
-      picture: picture === undefined ? undefined : await createImageBitmap(picture),
-      pictureAtMs: await pictureAtMs(),
-    })
+  #isCompared(prove: boolean): boolean {
+    return prove || this.#machine.memory().reduce((total, { length }) => total + length, 0) <= SMALL_BYTES
   }
+}
+
+async function momentOf(
+  ticks: number,
+  digest: string,
+  picture: Picture | undefined,
+  pictureAtMs: number,
+): Promise<Moment> {
+  const bitmap = picture === undefined ? undefined : await createImageBitmap(copyOf(picture))
+  return { ticks, digest, picture: bitmap, pictureAtMs }
 }
 
 /** Comparable between Workers. */

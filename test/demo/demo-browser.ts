@@ -21,6 +21,10 @@ export const hasChromium: boolean = existsSync(CHROMIUM)
 if (!hasChromium)
   console.warn(`The page is not tested: there is no ${CHROMIUM}, install chromium or set STOPCOPY_CHROMIUM`)
 
+/** The Linux guest, which `demo/guest/build.sh` builds. */
+export const hasGuest: boolean = existsSync(`${ROOT}demo/guest/out/guest.json`)
+if (!hasGuest) console.warn('Linux on the page is not tested: there is no guest, run demo/guest/build.sh')
+
 /** The page's folder and address, and a browser; there from `beforeAll` on. */
 export interface DemoBrowser {
   readonly folder: string
@@ -64,10 +68,10 @@ export function demoBrowser(): DemoBrowser {
     get url() {
       return served.url
     },
-    async open({ beside, empty = false, width = 1440 } = {}) {
+    async open({ beside, empty = false, width = 1000 } = {}) {
       let context = beside?.context()
       if (context === undefined) {
-        context = await browser.newContext({ viewport: { width, height: 900 }, acceptDownloads: true })
+        context = await browser.newContext({ viewport: { width, height: 640 }, acceptDownloads: true })
         watch(context)
       }
       const page = await context.newPage()
@@ -125,6 +129,20 @@ export class DemoPage {
     const message = this.page.locator('#message:not([data-kind="under-way"])')
     await message.waitFor()
     return (await message.textContent()) ?? ''
+  }
+
+  /** Switches a machine of that kind on, at the left of an empty page; resolves when it has done some ticks. */
+  async start(kind: string, ticks = 20): Promise<void> {
+    await this.page.selectOption('#left select', kind)
+    await this.page.click('#left .power')
+    await this.drawn('left', ticks)
+  }
+
+  /** The save that was made last, as a file at `path`. */
+  async download(path: string): Promise<void> {
+    const downloading = this.page.waitForEvent('download')
+    await this.page.locator('#saves button[aria-label^="Download"]').first().click()
+    await (await downloading).saveAs(path)
   }
 
   async pace(bandwidth: string, downtimeMs = '100'): Promise<void> {

@@ -38,7 +38,7 @@ export type Framebuffer = DefinedDevice<FramebufferSchema, 'video'>
  */
 export function createFramebuffer(options: FramebufferOptions = {}): Framebuffer {
   const { clock = timerClock(), onPicture } = options
-  return defineDevice({
+  const driver: Framebuffer = defineDevice({
     type: 'framebuffer',
     version: FRAMEBUFFER_VERSION,
     state: FRAMEBUFFER_STATE,
@@ -62,4 +62,11 @@ export function createFramebuffer(options: FramebufferOptions = {}): Framebuffer
     throttle: (_context, percent) => clock.slow?.(percent),
     regions: framebufferRegions,
   })
+  const close = driver.close?.bind(driver)
+  driver.close = () => {
+    // Nobody can look at the picture that it would still draw.
+    clock.end?.()
+    return close?.()
+  }
+  return driver
 }

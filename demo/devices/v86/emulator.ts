@@ -8,7 +8,7 @@ import { V86, type V86Options } from 'v86'
 import { VfioError } from 'stopcopy'
 import { plasmaBootSector } from './guest/boot-sector.ts'
 import { tinyBios } from './guest/bios.ts'
-import { internalsOf, type V86Internals } from './internals.ts'
+import { internalsOf, type V86Internals, type V86Pci } from './internals.ts'
 import type { V86Image, V86MachineOptions } from './options.ts'
 import { provideImageData } from './screen.ts'
 
@@ -24,9 +24,10 @@ export interface Emulator {
 
 /** The hard disk of a machine; undefined for none. */
 export function hardDisk(options: V86MachineOptions): Uint8Array<ArrayBuffer> | undefined {
-  const { hda, bootSector, cdrom, bzimage } = options
+  const { hda, bootSector, cdrom, floppy, bzimage, guest } = options
   if (hda !== undefined) return copyOf(hda)
-  if (bootSector === undefined && (cdrom !== undefined || bzimage !== undefined)) return undefined
+  const hasOther = [cdrom, floppy, bzimage, guest].some((other) => other !== undefined)
+  if (bootSector === undefined && hasOther) return undefined
   const sector = bootSector === undefined ? plasmaBootSector() : copyOf(bootSector)
   if (sector.length !== SECTOR_BYTES || sector[510] !== 0x55 || sector[511] !== 0xaa)
     throw new VfioError(
@@ -48,7 +49,7 @@ export async function loadEmulator(
   sizes: { memoryBytes: number; vgaMemoryBytes: number },
 ): Promise<Emulator> {
   provideImageData()
-  const { wasm, bios = tinyBios(), vgaBios, cdrom, bzimage, cmdline, screen } = options
+  const { wasm, bios = tinyBios(), vgaBios, cdrom, floppy, bzimage, cmdline, screen } = options
   const disk = hardDisk(options)
   return new Promise((resolve, reject) => {
     const settings: V86Options = {
@@ -71,6 +72,7 @@ export async function loadEmulator(
       ...imageOption('vga_bios', vgaBios),
       ...imageOption('hda', disk),
       ...imageOption('cdrom', cdrom),
+      ...imageOption('fda', floppy),
       ...imageOption('bzimage', bzimage),
       ...(cmdline === undefined ? {} : { cmdline }),
       ...(screen === undefined ? {} : { screen: { container: screen } }),
@@ -84,12 +86,27 @@ export async function loadEmulator(
     const v86 = new V86(settings)
     v86.add_listener('emulator-loaded', () => {
       try {
-        resolve({ v86, internals: internalsOf(v86) })
+        const internals = internalsOf(v86)
+        clearAbsentBars(internals.core.cpu.devices.pci)
+        resolve({ v86, internals })
       } catch (error) {
         reject(error)
       }
     })
   })
+}
+
+/** Where the configuration space of a PCI device has its base addresses, in words. */
+const FIRST_BAR = 4
+
+/**
+ * An IDE controller without disks tells base addresses of channels that it does not have, until a BIOS writes
+ * to them; v86 fails to restore a machine that still has them.
+ */
+function clearAbsentBars({ devices, device_spaces: spaces }: V86Pci): void {
+  for (const [id, device] of devices.entries())
+    for (const [n, bar] of (device?.pci_bars ?? []).entries())
+      if (bar === undefined) spaces[id]?.fill(0, FIRST_BAR + n, FIRST_BAR + n + 1)
 }
 
 async function instantiate(

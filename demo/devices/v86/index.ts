@@ -19,5 +19,6 @@
  */
 
 export { createV86Machine } from './machine.ts'
-export type { V86Machine, V86MachineOptions } from './options.ts'
+export { optionsFor } from './hardware.ts'
+export type { V86Frame, V86Image, V86Machine, V86MachineOptions } from './options.ts'
 export { V86_VERSION } from './internals.ts'

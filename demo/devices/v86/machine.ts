@@ -7,7 +7,8 @@
 import { type DefinedDevice, defineDevice, DeviceState, u32, VfioError, wrapMemory } from 'stopcopy'
 import { deviceStateFault, restoreDeviceState, saveDeviceState } from './device-state.ts'
 import { type Emulator, hardDisk, loadEmulator } from './emulator.ts'
-import { V86_VERSION, type V86Core } from './internals.ts'
+import { hardware } from './hardware.ts'
+import type { V86Core } from './internals.ts'
 import type { V86Machine, V86MachineOptions } from './options.ts'
 import { PowerOnImage } from './power-on-image.ts'
 import { frameOf } from './screen.ts'
@@ -24,7 +25,7 @@ const DEVICE_TYPE = 'v86'
  * Makes a machine. It runs when its device is opened.
  *
  * @throws {VfioError} EINVAL for options that make no machine; EOPNOTSUPP for another v86 than
- * {@link V86_VERSION}; EIO when v86 does not load
+ * `V86_VERSION`; EIO when v86 does not load
  */
 export async function createV86Machine(options: V86MachineOptions): Promise<V86Machine> {
   const memoryBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES
@@ -33,7 +34,8 @@ export async function createV86Machine(options: V86MachineOptions): Promise<V86M
   checkSize('video memory', vgaMemoryBytes)
   const emulator = await loadEmulator(options, { memoryBytes, vgaMemoryBytes })
   // v86 keeps its disks in its device state.
-  const disks = (hardDisk(options)?.length ?? 0) + (options.cdrom?.byteLength ?? 0)
+  const { cdrom, floppy } = options
+  const disks = (hardDisk(options)?.length ?? 0) + (cdrom?.byteLength ?? 0) + (floppy?.byteLength ?? 0)
   return new Machine(emulator, options, STATE_ROOM_BYTES + Math.ceil(disks / 4096) * 4096)
 }
 
@@ -59,7 +61,7 @@ class Machine implements V86Machine {
     this.#watch(options.onFailure)
     const { onSerial } = options
     if (onSerial !== undefined) emulator.v86.add_listener('serial0-output-byte', onSerial)
-    this.driver = this.#define(stateBytes)
+    this.driver = this.#define(stateBytes, hardware(options))
   }
 
   get ram(): Uint8Array<ArrayBuffer> {
@@ -86,7 +88,10 @@ class Machine implements V86Machine {
     await this.#emulator.v86.destroy()
   }
 
-  #define(stateBytes: number): DefinedDevice<{ stateBytes: ReturnType<typeof u32> }, 'ram' | 'vga' | 'rest'> {
+  #define(
+    stateBytes: number,
+    configuration: Record<string, string | number>,
+  ): DefinedDevice<{ stateBytes: ReturnType<typeof u32> }, 'ram' | 'vga' | 'rest'> {
     const core = this.#core
     const { cpu } = core
     const allocate = (bytes: number): number => cpu.wm.exports.v86_malloc(bytes)
@@ -100,7 +105,7 @@ class Machine implements V86Machine {
     return defineDevice({
       type: DEVICE_TYPE,
       version: 1,
-      configuration: { 'v86.version': V86_VERSION },
+      configuration,
       state: { stateBytes: u32({ max: stateBytes }) },
       memory: {
         ram: wrap(cpu.mem8),

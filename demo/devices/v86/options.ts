@@ -5,6 +5,7 @@
  */
 
 import type { DefinedDevice, ScalarField } from 'stopcopy'
+import type { TextPicture } from './text-screen.ts'
 
 /** Bytes of an image that the machine boots from or shows as a disk. */
 export type V86Image = Uint8Array<ArrayBuffer> | ArrayBuffer
@@ -29,10 +30,17 @@ export interface V86MachineOptions {
   /** A hard disk. */
   readonly hda?: V86Image
   readonly cdrom?: V86Image
+  /** A floppy disk. */
+  readonly floppy?: V86Image
   /** A Linux kernel, with its initramfs embedded; needs `bios`. */
   readonly bzimage?: V86Image
   /** Command line of `bzimage`. */
   readonly cmdline?: string
+  /**
+   * What it runs, in a word. Only a machine of the same word takes its content; with one, nothing boots by
+   * default, so that a machine can be made that only waits for another's content.
+   */
+  readonly guest?: string
   /** Element that v86 draws to by itself: a page's thread only. It holds a `div` and a `canvas`. */
   readonly screen?: HTMLElement
   /** Each byte that the machine sends on COM1. */
@@ -50,7 +58,14 @@ export type V86Frame =
       /** RGBA, `width * height * 4` bytes; a copy, may be transferred. */
       readonly pixels: Uint8ClampedArray<ArrayBuffer>
     }
-  | { readonly kind: 'text'; readonly rows: readonly string[] }
+  | {
+      readonly kind: 'text'
+      readonly rows: readonly string[]
+      /** Changes when the screen does. */
+      readonly signature: number
+      /** Draws it; undefined until the guest loaded a font. */
+      picture(): TextPicture | undefined
+    }
 
 /** One machine. */
 export interface V86Machine {

@@ -6,6 +6,7 @@
 
 import type { V86Internals } from './internals.ts'
 import type { V86Frame } from './options.ts'
+import { textPicture, textSignature } from './text-screen.ts'
 
 /**
  * v86 paints into an `ImageData`; where the host has none, as Node, a stand-in takes its place. Must be there
@@ -29,7 +30,13 @@ export function provideImageData(): void {
 /** The screen now; undefined before a graphics mode has its first picture. */
 export function frameOf({ core, textScreen }: V86Internals): V86Frame | undefined {
   const { vga } = core.cpu.devices
-  if (!vga.graphical_mode) return { kind: 'text', rows: textScreen() }
+  if (!vga.graphical_mode)
+    return {
+      kind: 'text',
+      rows: textScreen(),
+      signature: textSignature(vga),
+      picture: () => textPicture(vga),
+    }
   if (vga.image_data === null || !(vga.screen_width > 0 && vga.screen_height > 0)) return undefined
   vga.screen_fill_buffer()
   const { screen_width: width, screen_height: height } = vga
