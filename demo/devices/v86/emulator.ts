@@ -8,7 +8,7 @@ import { V86, type V86Options } from 'v86'
 import { VfioError } from 'stopcopy'
 import { plasmaBootSector } from './guest/boot-sector.ts'
 import { tinyBios } from './guest/bios.ts'
-import { internalsOf, type V86Internals } from './internals.ts'
+import { internalsOf, type V86Internals, type V86Pci } from './internals.ts'
 import type { V86Image, V86MachineOptions } from './options.ts'
 import { provideImageData } from './screen.ts'
 
@@ -84,12 +84,27 @@ export async function loadEmulator(
     const v86 = new V86(settings)
     v86.add_listener('emulator-loaded', () => {
       try {
-        resolve({ v86, internals: internalsOf(v86) })
+        const internals = internalsOf(v86)
+        clearAbsentBars(internals.core.cpu.devices.pci)
+        resolve({ v86, internals })
       } catch (error) {
         reject(error)
       }
     })
   })
+}
+
+/** Where the configuration space of a PCI device has its base addresses, in words. */
+const FIRST_BAR = 4
+
+/**
+ * An IDE controller without disks tells base addresses of channels that it does not have, until a BIOS writes
+ * to them; v86 fails to restore a machine that still has them.
+ */
+function clearAbsentBars({ devices, device_spaces: spaces }: V86Pci): void {
+  for (const [id, device] of devices.entries())
+    for (const [n, bar] of (device?.pci_bars ?? []).entries())
+      if (bar === undefined) spaces[id]?.fill(0, FIRST_BAR + n, FIRST_BAR + n + 1)
 }
 
 async function instantiate(

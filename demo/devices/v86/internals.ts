@@ -37,6 +37,12 @@ export interface V86Vga {
   screen_fill_buffer(): void
 }
 
+/** The PCI bus; where no device is, both lists are empty. */
+export interface V86Pci {
+  readonly devices: readonly ({ readonly pci_bars: readonly (object | undefined)[] } | undefined)[]
+  readonly device_spaces: readonly (Int32Array | undefined)[]
+}
+
 /** The machine without its RAM, as `pack_memory` must answer for it. */
 interface PackedMemory {
   readonly packed_memory: Uint8Array
@@ -49,7 +55,7 @@ export interface V86Cpu {
   /** A proxy; element access is slow. */
   readonly mem8: Uint8Array
   readonly wm: { readonly exports: { v86_malloc(bytes: number): number } }
-  readonly devices: { readonly vga: V86Vga }
+  readonly devices: { readonly vga: V86Vga; readonly pci: V86Pci }
   pack_memory?: () => PackedMemory
   unpack_memory?: () => void
 }
@@ -86,6 +92,8 @@ const INTERNALS: readonly (readonly [path: string, type: string])[] = [
   ['v86.cpu.devices.vga.pixel_buffer.length', 'number'],
   ['v86.cpu.devices.vga.graphical_mode', 'boolean'],
   ['v86.cpu.devices.vga.screen_fill_buffer', 'function'],
+  ['v86.cpu.devices.pci.devices.length', 'number'],
+  ['v86.cpu.devices.pci.device_spaces.length', 'number'],
   ['screen_adapter.get_text_screen', 'function'],
 ]
 
