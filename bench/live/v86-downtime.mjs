@@ -95,14 +95,13 @@ async function measure(name) {
   return { name, rounds, ratio, target: TARGETS[guest], stopcopy: ours, v86: own }
 }
 
+function line(who, { leastMs, mostMs, medians, equal, handOvers }, detail) {
+  const time = `${medians.downtimeMs.toFixed(1).padStart(6)} ms (${leastMs.toFixed(1)} to ${mostMs.toFixed(1)})`
+  const size = `${(medians.bytes / 1e6).toFixed(2)} MB in all`
+  return `  ${who} ${time}, ${size}, ${detail}, RAM equal in ${equal} of ${handOvers}`
+}
+
 function show({ name, ratio, target, stopcopy, v86 }) {
-  const line = (who, { leastMs, mostMs, medians, equal, handOvers }, ...more) =>
-    [
-      `  ${who} ${medians.downtimeMs.toFixed(1).padStart(6)} ms (${leastMs.toFixed(1)} to ${mostMs.toFixed(1)})`,
-      `${(medians.bytes / 1e6).toFixed(2)} MB in all`,
-      ...more,
-      `RAM equal in ${equal} of ${handOvers}`,
-    ].join(', ')
   const { stopMs, drainMs, remainingBytes } = stopcopy.medians
   const { waitMs, saveMs, restoreMs } = v86.medians
   say(`${name}: ratio ${ratio.toFixed(2)}, at most ${target} wanted: ${ratio <= target ? 'met' : 'missed'}`)

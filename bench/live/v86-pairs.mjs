@@ -26,6 +26,7 @@ const vite = await createServer({
   server: { middlewareMode: true, hmr: false, ws: false, watch: null },
   appType: 'custom',
   logLevel: 'error',
+  ssr: { external: ['stopcopy'] },
 })
 const load = (name) => vite.ssrLoadModule(`/demo/devices/v86/${name}.ts`)
 const [{ createV86Machine }, { loadEmulator }] = [await load('index'), await load('emulator')]
@@ -123,6 +124,12 @@ export async function openMachines({ options, memoryBytes, ticks }) {
   }
 }
 
+/** An emulator's RAM; its own view of it is a proxy. */
+function ramOf({ internals }) {
+  const { mem8, wasm_memory: memory } = internals.core.cpu
+  return new Uint8Array(memory.buffer, mem8.byteOffset, mem8.length)
+}
+
 /** v86's pair: its PC is booted and stands still. */
 export async function openEmulators({ options, memoryBytes, ticks }) {
   const console = new Console()
@@ -136,11 +143,6 @@ export async function openEmulators({ options, memoryBytes, ticks }) {
   await pair[owner].v86.run()
   await console.more(ticks)
   await pair[owner].v86.stop()
-  const ramOf = ({ internals }) => {
-    const { mem8, wasm_memory: memory } = internals.core.cpu
-    return new Uint8Array(memory.buffer, mem8.byteOffset, mem8.length)
-  }
-
   return {
     console,
     run: () => pair[owner].v86.run(),
