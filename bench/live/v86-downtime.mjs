@@ -1,129 +1,133 @@
 /**
  * The demo's PC moved by stopcopy and by v86's own save and restore, in turn, through a MessageChannel in one
- * process: `node bench/live/v86-downtime.mjs [hand-overs] [MiB of RAM]`. Needs a build.
+ * process. Needs a build, and for Linux the images of `demo/guest/build.sh`.
  *
- * Downtime is from the stopped machine to the other one's first step; what v86's own stop waits is told apart
- * and in neither figure. v86's state is transferred, not copied, which is the best that it can be given.
+ *   node bench/live/v86-downtime.mjs [case...] [--rounds 20] [--images demo/guest/out] [--json]
+ *
+ * A case is a guest, its MiB of RAM and, of Linux, what it does: boot:16, boot:64, linux:64:idle, linux:64:busy,
+ * which are the four that run by default. What v86's own stop waits is told apart and in neither figure.
  */
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { MessageChannel } from 'node:worker_threads'
-import { createServer } from 'vite'
-import { DeviceState, migrate, receive, VfioDevice } from 'stopcopy'
-import { messagePortDuplex } from 'stopcopy/web'
+import { parseArgs } from 'node:util'
+import { closeLoader, openEmulators, openMachines, pause } from './v86-pairs.mjs'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const [rounds = 20, mebibytes = 16] = process.argv.slice(2).map(Number)
-const { RUNNING, RUNNING_P2P, STOP, STOP_COPY } = DeviceState
-const wasm = new Uint8Array(readFileSync(`${root}node_modules/v86/build/v86.wasm`))
-const vite = await createServer({
-  root,
-  configFile: false,
-  server: { middlewareMode: true, hmr: false, ws: false, watch: null },
-  appType: 'custom',
-  logLevel: 'error',
+const CASES = ['boot:16', 'boot:64', 'linux:64:idle', 'linux:64:busy']
+/** What the medians' ratio may be at the most. */
+const TARGETS = { boot: 0.5, linux: 0.25 }
+/** How long a guest runs before it is moved. */
+const RUN_MS = 300
+const IMAGES = ['bios.bin', 'vgabios.bin', 'bzImage', 'guest.json']
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '20' },
+    images: { type: 'string', default: fileURLToPath(new URL('../../demo/guest/out', import.meta.url)) },
+    json: { type: 'boolean', default: false },
+  },
 })
-const load = (name) => vite.ssrLoadModule(`/demo/devices/v86/${name}.ts`)
-const [{ createV86Machine }, { loadEmulator }] = [await load('index'), await load('emulator')]
-const memoryBytes = mebibytes * 2 ** 20
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
-const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')
+const rounds = Number(flags.rounds)
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
+const say = (text) => (flags.json ? process.stderr : process.stdout).write(`${text}\n`)
 
-/** A machine as a device, with the moments of its hand-over. */
-async function openMachine() {
-  const machine = await createV86Machine({ wasm, memoryBytes })
-  const moments = { stopAt: 0, runAt: 0, beforeRun: () => {} }
-  const { driver } = machine
-  const transition = driver.transition.bind(driver)
-  driver.transition = async (from, to, options) => {
-    if (to === STOP_COPY && from !== STOP) moments.stopAt = performance.now()
-    const starts = from === STOP && (to === RUNNING || to === RUNNING_P2P)
-    if (starts) moments.beforeRun()
-    const end = await transition(from, to, options)
-    if (starts) moments.runAt = performance.now()
-    return end
+/** The options of a guest's machine; undefined, with a word about it, where its images are not there. */
+function guestOptions(guest) {
+  if (guest === 'boot') return { options: {}, ticks: 20 }
+  const missing = IMAGES.filter((name) => !existsSync(`${flags.images}/${name}`))
+  if (missing.length > 0) {
+    say(
+      `linux: left out, ${flags.images} has no ${missing.join(', ')}; build it with demo/guest/build.sh or name its folder with --images`,
+    )
+    return undefined
   }
-  return { machine, moments, device: await VfioDevice.open(driver) }
+  const [bios, vgaBios, bzimage] = IMAGES.map(
+    (name) => new Uint8Array(readFileSync(`${flags.images}/${name}`)),
+  )
+  const { commandLines } = JSON.parse(readFileSync(`${flags.images}/guest.json`, 'utf8'))
+  return { options: { bios, vgaBios, bzimage, cmdline: commandLines.demo }, ticks: 10 }
 }
 
-/** How long the machine stood still, and whether what ran on was what had stopped. */
-async function byStopcopy(source, target) {
-  const { port1, port2 } = new MessageChannel()
-  let hashMs = 0
-  let isEqual = false
-  target.moments.beforeRun = () => {
-    const startMs = performance.now()
-    isEqual = sha256(source.machine.ram) === sha256(target.machine.ram)
-    hashMs = performance.now() - startMs
-  }
-  const receiving = receive(target.device, messagePortDuplex(port2))
-  const report = await migrate(source.device, messagePortDuplex(port1))
-  await receiving
-  port1.close()
-  return { downtimeMs: target.moments.runAt - source.moments.stopAt - hashMs, isEqual, report }
-}
-
-async function byV86(source, target) {
-  const askedMs = performance.now()
-  await source.v86.stop()
-  const stopAt = performance.now()
-  const { port1, port2 } = new MessageChannel()
-  const arrived = new Promise((resolve) => port2.once('message', resolve))
-  const state = await source.v86.save_state()
-  const { byteLength } = state
-  port1.postMessage(state, [state])
-  await target.v86.restore_state(await arrived)
-  const hashAt = performance.now()
-  const rams = [source, target].map(({ internals }) => {
-    const { mem8, wasm_memory: memory } = internals.core.cpu
-    return sha256(new Uint8Array(memory.buffer, mem8.byteOffset, mem8.length))
-  })
-  const hashMs = performance.now() - hashAt
-  await target.v86.run()
-  const downtimeMs = performance.now() - stopAt - hashMs
-  port1.close()
-  return { downtimeMs, waitMs: stopAt - askedMs, isEqual: rams[0] === rams[1], byteLength }
-}
-
-const machines = [await openMachine(), await openMachine()]
-await machines[1].device.setState(STOP)
-const sizes = { memoryBytes, vgaMemoryBytes: 2 ** 21 }
-const emulators = [await loadEmulator({ wasm }, sizes), await loadEmulator({ wasm }, sizes)]
-await emulators[0].v86.run()
-const ours = []
-const own = []
-for (let round = 0; round < rounds; round++) {
-  const [from, to] = [round % 2, (round + 1) % 2]
-  await pause(150)
-  ours.push(await byStopcopy(machines[from], machines[to]))
-  await pause(150)
-  own.push(await byV86(emulators[from], emulators[to]))
-}
-const line = (name, results) => {
-  const values = results.map(({ downtimeMs }) => downtimeMs)
-  const [least, most] = [Math.min(...values), Math.max(...values)]
+/** The figures of one way. */
+function figures(results) {
+  const times = results.map(({ downtimeMs }) => downtimeMs)
+  const medians = Object.fromEntries(
+    Object.keys(results[0])
+      .filter((name) => name !== 'isEqual')
+      .map((name) => [name, median(results.map((each) => each[name]))]),
+  )
   const equal = results.filter(({ isEqual }) => isEqual).length
-  console.log(
-    `${name}: median ${median(values).toFixed(1)} ms, ${least.toFixed(1)} to ${most.toFixed(1)}; RAM equal in ${equal} of ${results.length}`,
+  return {
+    leastMs: Math.min(...times),
+    mostMs: Math.max(...times),
+    medians,
+    equal,
+    handOvers: results.length,
+  }
+}
+
+async function measure(name) {
+  const [guest, mebibytes, work = 'idle'] = name.split(':')
+  const made = guestOptions(guest)
+  if (made === undefined) return undefined
+  const settings = { ...made, memoryBytes: Number(mebibytes) * 2 ** 20 }
+  const ways = { stopcopy: await openMachines(settings), v86: await openEmulators(settings) }
+  const results = { stopcopy: [], v86: [] }
+  for (const way of Object.values(ways)) {
+    await way.run()
+    if (work === 'busy') way.sendSerial(new TextEncoder().encode('b'))
+    await way.console.more(10)
+    await way.stop()
+  }
+  for (let round = 0; round < rounds; round++)
+    for (const [kind, way] of Object.entries(ways)) {
+      await way.run()
+      await pause(RUN_MS)
+      // What the other way left behind is not this one's.
+      globalThis.gc?.()
+      results[kind].push(await way.handOver())
+      await way.console.more(1)
+      await way.stop()
+    }
+  for (const way of Object.values(ways)) await way.close()
+  const [ours, own] = [figures(results.stopcopy), figures(results.v86)]
+  const ratio = ours.medians.downtimeMs / own.medians.downtimeMs
+  return { name, rounds, ratio, target: TARGETS[guest], stopcopy: ours, v86: own }
+}
+
+function line(who, { leastMs, mostMs, medians, equal, handOvers }, detail) {
+  const time = `${medians.downtimeMs.toFixed(1).padStart(6)} ms (${leastMs.toFixed(1)} to ${mostMs.toFixed(1)})`
+  const size = `${(medians.bytes / 1e6).toFixed(2)} MB in all`
+  return `  ${who} ${time}, ${size}, ${detail}, RAM equal in ${equal} of ${handOvers}`
+}
+
+function show({ name, ratio, target, stopcopy, v86 }) {
+  const { stopMs, drainMs, remainingBytes } = stopcopy.medians
+  const { waitMs, saveMs, restoreMs } = v86.medians
+  say(`${name}: ratio ${ratio.toFixed(2)}, at most ${target} wanted: ${ratio <= target ? 'met' : 'missed'}`)
+  say(
+    line(
+      'stopcopy',
+      stopcopy,
+      `stop ${stopMs.toFixed(1)} ms, drain ${drainMs.toFixed(1)} ms, ${(remainingBytes / 1024).toFixed(0)} KiB left at the stop`,
+    ),
+  )
+  say(
+    line(
+      'v86     ',
+      v86,
+      `save ${saveMs.toFixed(1)} ms, restore ${restoreMs.toFixed(1)} ms (and its own stop ${waitMs.toFixed(1)} ms)`,
+    ),
   )
 }
-console.log(`boot sector, ${mebibytes} MiB, ${rounds} hand-overs each`)
-line('stopcopy', ours)
-line('v86     ', own)
-const ratio = median(ours.map((each) => each.downtimeMs)) / median(own.map((each) => each.downtimeMs))
-console.log(
-  `ratio ${ratio.toFixed(2)}; v86's stop waited ${median(own.map((each) => each.waitMs)).toFixed(1)} ms`,
-)
-const { phases, bytes, iterations } = ours.at(-1).report
-console.log(JSON.stringify({ phases, bytes, iterations: iterations.length, v86Bytes: own.at(-1).byteLength }))
-await Promise.all([
-  ...machines.map(async ({ machine, device }) => {
-    await device.close()
-    await machine.destroy()
-  }),
-  ...emulators.map(({ v86 }) => v86.destroy()),
-])
-await vite.close()
+
+const all = []
+for (const name of positionals.length > 0 ? positionals : CASES) {
+  const result = await measure(name)
+  if (result === undefined) continue
+  all.push(result)
+  show(result)
+}
+await closeLoader()
+if (flags.json) process.stdout.write(`${JSON.stringify(all, undefined, 2)}\n`)
 process.exit(0)

@@ -9,6 +9,8 @@ import type { MemoryRegion } from './memory-region.ts'
 
 /** Pages that one piece looks at: a megabyte, some tenths of a millisecond. */
 const PIECE_PAGES = 256
+/** And after the stop, when nothing else is to be done and each call counts. */
+const FINAL_PIECE_PAGES = 1024
 /** How long one turn sweeps at the most, as long as it finds nothing. */
 const TURN_MS = 1
 /** How long a sweep that found nothing counts for, or as long as it took: who asks again and again must not spin. */
@@ -78,7 +80,7 @@ export class ContentSweep {
     if (!this.#isNeeded) return
     const place: Place = { region: 0, page: 0 }
     let turnEndMs = performance.now() + FINAL_TURN_MS
-    while (!this.#piece(place).isRoundOver) {
+    while (!this.#piece(place, FINAL_PIECE_PAGES).isRoundOver) {
       if (performance.now() < turnEndMs) continue
       await new Promise((resolve) => setTimeout(resolve))
       turnEndMs = performance.now() + FINAL_TURN_MS
@@ -110,12 +112,12 @@ export class ContentSweep {
   }
 
   /** Sweeps the piece at `place` and moves on. */
-  #piece(place: Place): { found: boolean; isRoundOver: boolean } {
+  #piece(place: Place, pages: number = PIECE_PAGES): { found: boolean; isRoundOver: boolean } {
     const region = this.#regions[place.region]
     const end = region?.record === undefined ? 0 : this.#sent.foundPages(place.region)
-    const count = Math.min(PIECE_PAGES, end - place.page)
+    const count = Math.min(pages, end - place.page)
     const found = count > 0 && region !== undefined && region.markWritten(place.page, count) > 0
-    place.page += PIECE_PAGES
+    place.page += pages
     if (place.page < end) return { found, isRoundOver: false }
     place.page = 0
     place.region = (place.region + 1) % this.#regions.length

@@ -25,10 +25,14 @@ export interface Piece {
   readonly count: number
 }
 
+/** Pages of a piece that is only looked at, where it lies: fewer calls. Their bits fill {@link BITMAP_BYTES}. */
+const LOOKED_AT_PAGES = 1024
+const BITMAP_BYTES: number = LOOKED_AT_PAGES / 8
+
 // Work memory of the space: runs of a piece, a bitmap of a piece, a checksum; then, staged, the piece itself.
 const RUNS_AT = 0
 const BITMAP_AT: number = RUNS_AT + PIECE_PAGES * 8
-const CHECKSUM_AT: number = BITMAP_AT + 64
+const CHECKSUM_AT: number = BITMAP_AT + BITMAP_BYTES
 const STAGE_AT: number = CHECKSUM_AT + 64
 const IN_PLACE_BYTES: number = STAGE_AT
 const STAGED_BYTES: number = STAGE_AT + FRAME_BYTES
@@ -127,13 +131,23 @@ export class ForeignPages implements PageStore {
   }
 
   /** Calls `work` for the pages in order, piece by piece, until it returns false. */
-  eachPiece(first: number, count: number, work: (piece: Piece) => boolean): void {
-    for (let page = first; page < first + count; page += PIECE_PAGES) {
-      const pages = Math.min(PIECE_PAGES, first + count - page)
+  eachPiece(
+    first: number,
+    count: number,
+    work: (piece: Piece) => boolean,
+    piecePages: number = PIECE_PAGES,
+  ): void {
+    for (let page = first; page < first + count; page += piecePages) {
+      const pages = Math.min(piecePages, first + count - page)
       const from = page * PAGE_BYTES
       const byteLength = Math.min(pages * PAGE_BYTES, this.byteLength - from)
       if (!work({ ...this.#reach(from, byteLength), byteLength, first: page, count: pages })) return
     }
+  }
+
+  /** As {@link eachPiece}, in pieces as long as a bitmap is: for work that needs no more room than that. */
+  eachLookedAt(first: number, count: number, work: (piece: Piece) => boolean): void {
+    this.eachPiece(first, count, work, this.memory.inPlace ? LOOKED_AT_PAGES : PIECE_PAGES)
   }
 
   get #workBytes(): number {

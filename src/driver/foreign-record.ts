@@ -53,7 +53,7 @@ export class ForeignRecord implements PageRecord {
   findWritten(first: number, count: number, bitmap: number): number {
     const { bitmap: work, engine } = this.#pages
     let found = 0
-    this.#pages.eachPiece(first, count, ({ space, pointer, byteLength, first: page, count: pages }) => {
+    this.#pages.eachLookedAt(first, count, ({ space, pointer, byteLength, first: page, count: pages }) => {
       const cells = bitmap + page / 8
       const cellBytes = Math.ceil(pages / 8)
       const { kernels, bytes } = space

@@ -1,30 +1,127 @@
 /**
  * All of v86's state but RAM and video memory, which are memory regions of the device.
  *
- * `save_state` and `restore_state` do it, with the parts that they would copy taken out for one call.
+ * v86 gives and takes it as a tree of values and typed arrays. Its own file would be copied three times on
+ * the way, and one number that gets a digit more moves everything behind it: so the tree is written here, in
+ * place, and what does not change keeps its pages.
  *
  * ```text
- * a v86 state, little endian
- *  0 u32 magic 0x86768676   8 u32 bytes in all
- *  4 u32 version 6         12 u32 bytes of JSON
- * 16 JSON { state, buffer_infos: [{ offset, length }] }, then the buffers, each at a multiple of 4
+ * little endian
+ *  0 u32 magic "pc86"       8 u32 bytes in all
+ *  4 u32 version 1         12 u32 bytes of JSON
+ * 16 JSON { state, buffer_infos: [{ offset, length }] } as v86 writes it
+ *    the buffers at their offsets, long ones at pages of their own, short ones together
  * ```
  *
  * @module
  */
 
+import { VfioError } from 'stopcopy'
 import type { V86Core } from './internals.ts'
+import { type BufferInfo, revive, treeOf } from './state-tree.ts'
 
-const MAGIC = 0x86768676
-const VERSION = 6
+const MAGIC = 0x36386370
+const VERSION = 1
 const HEADER_BYTES = 16
+const PAGE_BYTES = 4096
+/** Room that the JSON takes is a multiple of this: it has 7 to 8 KB, and what comes behind stays in its place. */
+const JSON_ROOM_BYTES: number = 16 * 1024
+/** Short buffers begin at multiples of this. */
+const ALIGNMENT = 8
 /** Where RAM's size and the video adapter's state, which begins with its memory's size, stand in `state`. */
 const MEMORY_SIZE_AT = 0
 const VGA_AT = 52
 
-/** The state. The machine must be between two ticks, which it always is when somebody else runs. */
-export function saveDeviceState(core: V86Core): Uint8Array<ArrayBuffer> {
-  const { cpu } = core
+/** A state that was read and can be taken over. */
+export type ReadState = readonly unknown[]
+
+/**
+ * Writes the state to `room`; how many bytes it has. The machine must be between two ticks, which it always is
+ * when somebody else runs.
+ *
+ * @throws {VfioError} EMSGSIZE when it does not fit
+ */
+export function saveDeviceState(core: V86Core, room: Uint8Array): number {
+  const { tree, buffers } = treeOf(valuesOf(core))
+  const infos: BufferInfo[] = []
+  let jsonRoom = JSON_ROOM_BYTES
+  let end = place(buffers, jsonRoom, infos)
+  let json = encode(tree, infos)
+  while (HEADER_BYTES + json.length > jsonRoom) {
+    // Offsets may get a digit more, too.
+    jsonRoom = roundUp(HEADER_BYTES + json.length, JSON_ROOM_BYTES)
+    end = place(buffers, jsonRoom, infos)
+    json = encode(tree, infos)
+  }
+  if (end > room.length)
+    throw new VfioError(
+      'EMSGSIZE',
+      `Cannot save the machine: its device state has ${end} bytes, of which ${room.length} were expected, report it`,
+    )
+  const view = new DataView(room.buffer, room.byteOffset, HEADER_BYTES)
+  for (const [n, value] of [MAGIC, VERSION, end, json.length].entries()) view.setUint32(4 * n, value, true)
+  room.set(json, HEADER_BYTES)
+  let filled = HEADER_BYTES + json.length
+  for (const n of [...infos.keys()].sort((a, b) => at(infos, a).offset - at(infos, b).offset)) {
+    const { offset, length } = at(infos, n)
+    // What an earlier state left between is not of this one.
+    room.fill(0, filled, offset)
+    room.set(at(buffers, n), offset)
+    filled = offset + length
+  }
+  room.fill(0, filled, end)
+  return end
+}
+
+/** Takes a state over; RAM and video memory stay. Throws what v86 throws, and then the machine is of no use. */
+export function restoreDeviceState({ cpu }: V86Core, state: ReadState): void {
+  cpu.unpack_memory = () => {}
+  try {
+    cpu.set_state(state)
+  } finally {
+    // The prototype's own shows again.
+    delete cpu.unpack_memory
+  }
+}
+
+/**
+ * Reads a state that came from elsewhere and checks it as far as it can be told without v86. What is read has
+ * buffers of its own.
+ *
+ * @throws {VfioError} EINVAL saying what is wrong with it
+ */
+export function readDeviceState(bytes: Uint8Array, { cpu }: V86Core): ReadState {
+  if (bytes.length < HEADER_BYTES) throw refusal(`a v86 state of ${bytes.length} bytes is cut short`)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (view.getUint32(0, true) !== MAGIC) throw refusal('it holds no v86 state')
+  if (view.getUint32(4, true) !== VERSION)
+    throw refusal(
+      `its v86 state is of version ${view.getUint32(4, true)}, this device reads version ${VERSION}`,
+    )
+  const jsonEnd = HEADER_BYTES + view.getUint32(12, true)
+  if (view.getUint32(8, true) !== bytes.length || jsonEnd > bytes.length)
+    throw refusal('the lengths in its v86 state do not match')
+  let info: unknown
+  try {
+    info = JSON.parse(new TextDecoder().decode(bytes.subarray(HEADER_BYTES, jsonEnd)))
+  } catch {
+    throw refusal('its v86 state is not readable')
+  }
+  const { state: tree, buffer_infos: infos } = (info ?? {}) as { state?: unknown; buffer_infos?: unknown }
+  if (!Array.isArray(tree) || !Array.isArray(infos)) throw refusal('its v86 state has no state or no buffers')
+  const state = revive(tree, infos as unknown[], bytes)
+  if (typeof state === 'string') throw refusal(state)
+  const memoryBytes = state[MEMORY_SIZE_AT]
+  const vgaBytes = (state[VGA_AT] as unknown[] | undefined)?.[0]
+  if (memoryBytes !== cpu.mem8.length || vgaBytes !== cpu.devices.vga.svga_memory.length)
+    throw refusal(
+      `its v86 has ${String(memoryBytes)} bytes of RAM and ${String(vgaBytes)} of video memory, this one another size`,
+    )
+  return state
+}
+
+/** What v86 would save, without what is a memory region or is made from one. */
+function valuesOf({ cpu }: V86Core): readonly unknown[] {
   const { vga } = cpu.devices
   const { svga_memory: videoMemory, pixel_buffer: pixels } = vga
   cpu.pack_memory = () => ({
@@ -34,65 +131,40 @@ export function saveDeviceState(core: V86Core): Uint8Array<ArrayBuffer> {
   vga.svga_memory = new Uint8Array(0)
   vga.pixel_buffer = new Uint8Array(0)
   try {
-    return new Uint8Array(core.save_state())
+    const values = cpu.get_state()
+    // The adapter is asked here, as long as it holds nothing of its memory.
+    return values.map((value, n) => (n === VGA_AT ? vga.get_state() : value))
   } finally {
     vga.svga_memory = videoMemory
     vga.pixel_buffer = pixels
-    // The prototype's own shows again.
     delete cpu.pack_memory
   }
 }
 
-/** Takes a state over; RAM and video memory stay. Throws what v86 throws, and then the machine is of no use. */
-export function restoreDeviceState(core: V86Core, state: Uint8Array): void {
-  const { cpu } = core
-  cpu.unpack_memory = () => {}
-  try {
-    // A buffer that begins with the state: v86 reads it from its beginning.
-    core.restore_state(state.slice().buffer)
-  } finally {
-    delete cpu.unpack_memory
-  }
+/** Finds places: the short buffers first, behind the JSON. Where they end. */
+function place(buffers: readonly Uint8Array[], jsonRoom: number, infos: BufferInfo[]): number {
+  let end = jsonRoom
+  for (const isLong of [false, true])
+    for (const [n, { length }] of buffers.entries()) {
+      if (length >= PAGE_BYTES !== isLong) continue
+      infos[n] = { offset: roundUp(end, isLong ? PAGE_BYTES : ALIGNMENT), length }
+      end = at(infos, n).offset + length
+    }
+  return end
 }
 
-/** In words what is wrong with a state that came from elsewhere, as far as it can be told without v86. */
-export function deviceStateFault(state: Uint8Array, core: V86Core): string | undefined {
-  if (state.length < HEADER_BYTES) return `a v86 state of ${state.length} bytes is cut short`
-  const view = new DataView(state.buffer, state.byteOffset, state.length)
-  if (view.getUint32(0, true) !== MAGIC) return 'it holds no v86 state'
-  if (view.getUint32(4, true) !== VERSION)
-    return `its v86 state is of version ${view.getUint32(4, true)}, this v86 reads version ${VERSION}`
-  const infoBytes = view.getUint32(12, true)
-  const buffersAt = HEADER_BYTES + infoBytes + (-infoBytes & 3)
-  if (view.getUint32(8, true) !== state.length || buffersAt > state.length)
-    return 'the lengths in its v86 state do not match'
-  let info: unknown
-  try {
-    info = JSON.parse(new TextDecoder().decode(state.subarray(HEADER_BYTES, HEADER_BYTES + infoBytes)))
-  } catch {
-    return 'its v86 state is not readable'
-  }
-  const { state: values, buffer_infos: buffers } = (info ?? {}) as { state?: unknown; buffer_infos?: unknown }
-  if (!Array.isArray(values) || !Array.isArray(buffers)) return 'its v86 state has no state or no buffers'
-  const room = state.length - buffersAt
-  if (!buffers.every((each) => isInside(each as { offset?: unknown; length?: unknown }, room)))
-    return 'a buffer of its v86 state lies outside'
-  const { cpu } = core
-  const memoryBytes = values[MEMORY_SIZE_AT] as unknown
-  const vgaBytes = (values[VGA_AT] as unknown[] | undefined)?.[0]
-  if (memoryBytes !== cpu.mem8.length || vgaBytes !== cpu.devices.vga.svga_memory.length)
-    return `its v86 has ${String(memoryBytes)} bytes of RAM and ${String(vgaBytes)} of video memory, this one another size`
-  return undefined
+function encode(state: unknown, infos: readonly BufferInfo[]): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ state, buffer_infos: infos }))
 }
 
-function isInside({ offset, length }: { offset?: unknown; length?: unknown }, room: number): boolean {
-  return (
-    typeof offset === 'number' &&
-    typeof length === 'number' &&
-    Number.isSafeInteger(offset) &&
-    Number.isSafeInteger(length) &&
-    offset >= 0 &&
-    length >= 0 &&
-    offset + length <= room
-  )
+function roundUp(bytes: number, multiple: number): number {
+  return Math.ceil(bytes / multiple) * multiple
+}
+
+function at<T>(list: readonly T[], n: number): T {
+  return list[n] as T
+}
+
+function refusal(fault: string): VfioError {
+  return new VfioError('EINVAL', `Cannot load the machine: ${fault}`)
 }

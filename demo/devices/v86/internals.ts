@@ -35,6 +35,7 @@ export interface V86Vga {
   readonly screen_width: number
   readonly screen_height: number
   screen_fill_buffer(): void
+  get_state(): readonly unknown[]
 }
 
 /** The PCI bus; where no device is, both lists are empty. */
@@ -56,6 +57,9 @@ export interface V86Cpu {
   readonly mem8: Uint8Array
   readonly wm: { readonly exports: { v86_malloc(bytes: number): number } }
   readonly devices: { readonly vga: V86Vga; readonly pci: V86Pci }
+  /** Values, typed arrays, and devices that tell theirs. */
+  get_state(): readonly unknown[]
+  set_state(state: readonly unknown[]): void
   pack_memory?: () => PackedMemory
   unpack_memory?: () => void
 }
@@ -68,8 +72,6 @@ export interface V86Core {
   tick_counter: number
   do_tick: () => void
   run(): void
-  save_state(): ArrayBuffer
-  restore_state(state: ArrayBuffer): void
 }
 
 /** Where each internal is, and what it must be. */
@@ -79,11 +81,11 @@ const INTERNALS: readonly (readonly [path: string, type: string])[] = [
   ['v86.tick_counter', 'number'],
   ['v86.do_tick', 'function'],
   ['v86.run', 'function'],
-  ['v86.save_state', 'function'],
-  ['v86.restore_state', 'function'],
   ['v86.cpu.wasm_memory.buffer', 'object'],
   ['v86.cpu.mem8.byteOffset', 'number'],
   ['v86.cpu.mem8.length', 'number'],
+  ['v86.cpu.get_state', 'function'],
+  ['v86.cpu.set_state', 'function'],
   ['v86.cpu.pack_memory', 'function'],
   ['v86.cpu.unpack_memory', 'function'],
   ['v86.cpu.wm.exports.v86_malloc', 'function'],
@@ -92,6 +94,7 @@ const INTERNALS: readonly (readonly [path: string, type: string])[] = [
   ['v86.cpu.devices.vga.pixel_buffer.length', 'number'],
   ['v86.cpu.devices.vga.graphical_mode', 'boolean'],
   ['v86.cpu.devices.vga.screen_fill_buffer', 'function'],
+  ['v86.cpu.devices.vga.get_state', 'function'],
   ['v86.cpu.devices.pci.devices.length', 'number'],
   ['v86.cpu.devices.pci.device_spaces.length', 'number'],
   ['screen_adapter.get_text_screen', 'function'],

@@ -1,11 +1,11 @@
 /**
- * The machine as a device: RAM and video memory by foreign memory, the rest by v86's own state.
+ * The machine as a device: RAM and video memory by foreign memory, the rest as v86 tells it.
  *
  * @module
  */
 
 import { type DefinedDevice, defineDevice, DeviceState, u32, VfioError, wrapMemory } from 'stopcopy'
-import { deviceStateFault, restoreDeviceState, saveDeviceState } from './device-state.ts'
+import { readDeviceState, restoreDeviceState, saveDeviceState } from './device-state.ts'
 import { type Emulator, hardDisk, loadEmulator } from './emulator.ts'
 import { hardware } from './hardware.ts'
 import type { V86Core } from './internals.ts'
@@ -15,8 +15,8 @@ import { frameOf } from './screen.ts'
 
 const DEFAULT_MEMORY_BYTES: number = 16 * 1024 * 1024
 const DEFAULT_VGA_BYTES: number = 2 * 1024 * 1024
-/** Room for the device state of a machine without disks: about 1 MiB is used. */
-const STATE_ROOM_BYTES: number = 2 * 1024 * 1024
+/** Room for the device state of a machine without disks: about 0.6 MiB are used. */
+const STATE_ROOM_BYTES: number = 1024 * 1024
 
 /** The device's type in streams. */
 const DEVICE_TYPE = 'v86'
@@ -57,7 +57,7 @@ class Machine implements V86Machine {
     const { cpu } = core
     this.#ramOffset = cpu.mem8.byteOffset
     this.#ramBytes = cpu.mem8.length
-    this.#powerOn = new PowerOnImage(core, this.ram)
+    this.#powerOn = new PowerOnImage(core, this.ram, stateBytes)
     this.#watch(options.onFailure)
     const { onSerial } = options
     if (onSerial !== undefined) emulator.v86.add_listener('serial0-output-byte', onSerial)
@@ -122,21 +122,14 @@ class Machine implements V86Machine {
       capture: ({ state, memory }, { running }) => {
         this.#checkAlive('save')
         if (this.#isCaptured) return
-        const saved = saveDeviceState(core)
-        if (saved.length > stateBytes)
-          throw new VfioError(
-            'EMSGSIZE',
-            `Cannot save the machine: its device state has ${saved.length} bytes, of which ${stateBytes} were expected, report it`,
-          )
-        memory.rest.bytes.set(saved)
-        memory.rest.bytes.fill(0, saved.length, Math.max(saved.length, state.stateBytes))
-        state.stateBytes = saved.length
+        const room = memory.rest.bytes
+        const used = saveDeviceState(core, room)
+        room.fill(0, used, Math.max(used, state.stateBytes))
+        state.stateBytes = used
         this.#isCaptured = !running
       },
       load: ({ state, memory }) => {
-        const saved = memory.rest.bytes.subarray(0, state.stateBytes)
-        const fault = deviceStateFault(saved, core)
-        if (fault !== undefined) throw new VfioError('EINVAL', `Cannot load the machine: ${fault}`)
+        const saved = readDeviceState(memory.rest.bytes.subarray(0, state.stateBytes), core)
         this.#powerOn.leave()
         restoreDeviceState(core, saved)
         this.#isCaptured = true

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { restoreDeviceState, saveDeviceState } from './device-state.ts'
+import { readDeviceState, restoreDeviceState, saveDeviceState } from './device-state.ts'
 import type { V86Core } from './internals.ts'
 
 const PAGE_BYTES = 4096
@@ -22,8 +22,10 @@ export class PowerOnImage {
   readonly #state: Uint8Array
   #isThere = true
 
-  constructor(core: V86Core, ram: Uint8Array) {
-    this.#state = saveDeviceState(core)
+  /** @param stateBytes - room for the device state */
+  constructor(core: V86Core, ram: Uint8Array, stateBytes: number) {
+    const room = new Uint8Array(stateBytes)
+    this.#state = room.slice(0, saveDeviceState(core, room))
     this.#pieces = piecesOf(ram)
   }
 
@@ -39,7 +41,7 @@ export class PowerOnImage {
     clearPages(ram)
     clearPages(video)
     for (const { offset, bytes } of this.#pieces) ram.set(bytes, offset)
-    restoreDeviceState(core, this.#state)
+    restoreDeviceState(core, readDeviceState(this.#state, core))
   }
 }
 

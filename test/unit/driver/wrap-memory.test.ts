@@ -195,6 +195,31 @@ describe.each(WAYS)('foreign memory, %s', (way) => {
     },
   )
 
+  it('longer than the pieces that are looked at after the stop, is found written up to its end', async () => {
+    const pages = 2300
+    const byteLength = pages * PAGE + 77
+    const source = guest(way, { byteLength, tracking: 'hash' })
+    const target = guest('staged', { byteLength })
+    scribble(source.bytes())
+    const from = await VfioDevice.open(source.driver)
+    const session = (await from.setState(PRE_COPY)) as DataSession
+    const parts: Uint8Array[] = []
+    const buffer = new Uint8Array(1 << 20)
+    while ((await codeOf(() => parts.push(buffer.slice(0, session.read(buffer))))) === 'ok');
+    const written = [0, 63, 64, 511, 512, 1023, 1024, 1025, 2047, 2048, pages - 1, pages]
+    for (const page of written) source.bytes()[page * PAGE + 70] = 0xa5
+    await from.setState(STOP_COPY)
+    const rest = drain(session)
+    // What was found, and not all of it.
+    expect(rest.length).toBeGreaterThan((written.length - 1) * PAGE)
+    expect(rest.length).toBeLessThan(2 * written.length * PAGE)
+    const to = await VfioDevice.open(target.driver)
+    await restoreOpen(to, concat([...parts, rest]))
+    expect(same(target.bytes(), source.bytes())).toBe(true)
+    await from.close()
+    await to.close()
+  })
+
   it('walks live while its guest writes on a clock of its own, again and again in constant memory', async () => {
     const before = testEngine.allocatedBytes
     let written = 0
