@@ -83,8 +83,6 @@ async function measure(name) {
     for (const [kind, way] of Object.entries(ways)) {
       await way.run()
       await pause(RUN_MS)
-      // What the other way left behind is not this one's.
-      globalThis.gc?.()
       results[kind].push(await way.handOver())
       await way.console.more(1)
       await way.stop()
