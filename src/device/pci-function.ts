@@ -1,0 +1,54 @@
+/**
+ * A device as a PCI function: what a bus shows of it beside its registers, and what it reaches outside itself.
+ *
+ * @module
+ */
+
+import type { Awaitable } from '../errors.ts'
+
+/** A base address register. */
+export interface PciBar {
+  /** 0 to 5; also the region of `DeviceRegions` behind it. A 64-bit BAR takes the next one, too. */
+  readonly index: number
+  /** I/O ports or memory. */
+  readonly kind: 'io' | 'memory'
+  /** Bytes, a power of two; 4 or more of I/O, 16 or more of memory (4096 where it should be mappable). */
+  readonly byteLength: number
+  /** Memory only; default 32. */
+  readonly bits?: 32 | 64
+  /** Memory only; default false. */
+  readonly prefetchable?: boolean
+}
+
+/** What a function reaches of the machine it is plugged into. */
+export interface PciHost {
+  /** Memory of the host by DMA address (IOVA): ENODEV, EFAULT, EPERM and the like when it is not there. */
+  readonly memory: DmaMemory
+  /** Raises an interrupt: vector 0 is INTx, too. Nothing happens when nobody listens. */
+  raise(vector: number): void
+}
+
+/** Host memory by DMA address. */
+export interface DmaMemory {
+  /** Fills `dst` with the bytes at `iova`. */
+  read(iova: bigint, dst: Uint8Array): Awaitable<void>
+  /** Stores `src` at `iova`. `src` must stay as it is until this settles. */
+  write(iova: bigint, src: Uint8Array): Awaitable<void>
+}
+
+/** What a PCI bus sees. Numbers as in configuration space. */
+export interface PciFunction {
+  readonly vendor: number
+  readonly device: number
+  /** Default as `vendor` and `device`. */
+  readonly subsystemVendor?: number
+  readonly subsystemDevice?: number
+  /** 24 bits: class, subclass, programming interface. */
+  readonly classCode: number
+  readonly revision: number
+  readonly bars: readonly PciBar[]
+  /** Interrupts: `intx` 0 or 1, `msi` 0 to 32 (a power of two), `msix` 0 to 2048 vectors. */
+  readonly interrupts: { readonly intx: 0 | 1; readonly msi: number; readonly msix: number }
+  /** Plugs it into a host; the result unplugs it. One host at a time: EBUSY. */
+  connect(host: PciHost): () => void
+}
