@@ -188,10 +188,15 @@ export class SessionLife {
     this.wake()
   }
 
-  /** The device ends the session. Listeners of `ended` run before the driver's side gives back memory. */
-  terminate(reason: string): void {
+  /**
+   * The device ends the session. Listeners of `ended` run before the driver's side gives back memory.
+   *
+   * @param failure - what `ended` is aborted with instead of ENODEV: a remote device that is gone
+   */
+  terminate(reason: string, failure?: VfioError): void {
     if (this.#isOver) return
     this.#endReason = reason
+    this.#endError = failure
     this.#controller?.abort(this.#endFailure())
     this.#side!.end()
     // Ended and closed, nobody refers to the session any more: it must hold no engine memory.

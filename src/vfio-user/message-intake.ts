@@ -20,7 +20,10 @@ export interface IncomingMessage {
 export interface IntakeOptions {
   /** Most bytes of a message, its header included. A longer one ends the intake before memory is taken. */
   readonly maxBytes: number
-  /** Called when a header is complete, before its payload: a file descriptor came with these bytes or not at all. */
+  /**
+   * Called when a header is complete, before it is checked and before its payload: a file descriptor came with
+   * these bytes or not at all, and who answers a header that ends the intake has seen it.
+   */
   readonly onHeader?: (header: MessageHeader) => void
   /** Memory for the payload of `header`: exactly its bytes. Absent or undefined: new memory. */
   readonly place?: (header: MessageHeader, payloadBytes: number) => Uint8Array | undefined
@@ -120,6 +123,7 @@ export class MessageIntake implements ByteWindows {
     const header = decodeHeader(this.#head)
     const { byteLength } = header
     const { maxBytes, onHeader, place } = this.#options
+    onHeader?.(header)
     if (byteLength < HEADER_BYTES || byteLength > maxBytes) {
       const short = byteLength < HEADER_BYTES
       const reason = `its header says ${byteLength} bytes, send ${short ? 16 : `at most ${maxBytes}`}`
@@ -127,7 +131,6 @@ export class MessageIntake implements ByteWindows {
         syscall: 'vfio-user',
       })
     }
-    onHeader?.(header)
     const payloadBytes = byteLength - HEADER_BYTES
     this.#header = header
     this.#filled = 0

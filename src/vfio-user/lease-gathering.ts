@@ -1,0 +1,113 @@
+/**
+ * The next bytes of a saving session in one piece of a message, where they lie.
+ *
+ * @module
+ */
+
+import { VfioError } from '../errors.ts'
+import type { MigrationSession } from '../session/migration-session.ts'
+import { POLLIN } from '../uapi/poll.ts'
+
+/** Most leases of one message; more are copied together. */
+const MOST_LEASES = 64
+
+/** Bytes of a session; they stay as they are until they are released. */
+export interface GatheredBytes {
+  readonly chunks: readonly Uint8Array[]
+  readonly byteLength: number
+  release(): Promise<void>
+}
+
+/**
+ * Takes exactly `byteLength` bytes, or fewer where the stream ends, in PRE_COPY for now. Waits while the device is
+ * not ready.
+ *
+ * @throws {@link VfioError} as the session's `lease`; then nothing is out. Rejects with the signal's reason
+ */
+export async function gatherLeases(
+  session: MigrationSession,
+  byteLength: number,
+  signal: AbortSignal,
+): Promise<GatheredBytes> {
+  const gathering = new Gathering(session, byteLength)
+  try {
+    while (gathering.byteLength < byteLength) {
+      const what = await gathering.more()
+      if (what === 'end') break
+      if (what === 'later' && !(await gathering.copyOut())) await session.ready(POLLIN, { signal })
+      signal.throwIfAborted()
+    }
+  } catch (error) {
+    await gathering.release()
+    throw error
+  }
+  return gathering
+}
+
+class Gathering implements GatheredBytes {
+  readonly #session: MigrationSession
+  readonly #wantedBytes: number
+  #leases: Uint8Array[] = []
+  /** Leases that did not fit are copied to here, and given back. */
+  #copy: Uint8Array | undefined
+  #copiedBytes = 0
+  #leasedBytes = 0
+
+  constructor(session: MigrationSession, wantedBytes: number) {
+    this.#session = session
+    this.#wantedBytes = wantedBytes
+  }
+
+  get byteLength(): number {
+    return this.#copiedBytes + this.#leasedBytes
+  }
+
+  get chunks(): Uint8Array[] {
+    const copied = this.#copy?.subarray(0, this.#copiedBytes)
+    return copied === undefined ? this.#leases : [copied, ...this.#leases]
+  }
+
+  async more(): Promise<'data' | 'end' | 'later'> {
+    let bytes: Uint8Array
+    try {
+      const lease = this.#session.lease(this.#wantedBytes - this.byteLength)
+      bytes = lease instanceof Promise ? await lease : lease
+    } catch (error) {
+      if (VfioError.is(error, 'ENOMSG')) return 'end'
+      if (VfioError.is(error, 'EAGAIN')) return 'later'
+      throw error
+    }
+    if (bytes.length === 0) return 'end'
+    this.#leases.push(bytes)
+    this.#leasedBytes += bytes.length
+    if (this.#leases.length >= MOST_LEASES) await this.copyOut()
+    return 'data'
+  }
+
+  /** Copies the leases that are out and gives them back; false when none is. */
+  async copyOut(): Promise<boolean> {
+    if (this.#leases.length === 0) return false
+    const copy = (this.#copy ??= new Uint8Array(this.#wantedBytes))
+    for (const lease of this.#leases) {
+      copy.set(lease, this.#copiedBytes)
+      this.#copiedBytes += lease.length
+    }
+    await this.release()
+    return true
+  }
+
+  async release(): Promise<void> {
+    const count = this.#leases.length
+    this.#leases = []
+    this.#leasedBytes = 0
+    for (let left = count; left > 0; left--) {
+      try {
+        const released = this.#session.release()
+        if (released !== undefined) await released
+      } catch (error) {
+        // The session is closed and the device with it: nothing is out any more.
+        if (!VfioError.is(error)) throw error
+      }
+    }
+  }
+}
