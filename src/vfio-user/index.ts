@@ -5,4 +5,4 @@
  */
 
 export { VfioUserCommand } from './command.ts'
-export type { FdDuplex, FdPassing, MappedMemory } from './fd-passing.ts'
+export type { FdDuplex, FdFiles, FdPassing, MapAccess, MappedMemory } from './fd-passing.ts'
