@@ -9,6 +9,7 @@ import { connect as connectTls } from 'node:tls'
 import { VfioError } from '../errors.ts'
 import { canceled } from '../transport/index.ts'
 import { type Connection, type ConnectionOptions, RECEIVE_BYTES } from './connection.ts'
+import { giveUpOn } from './give-up-on.ts'
 import { Receiver } from './receiver.ts'
 import { SocketDuplex } from './socket-duplex.ts'
 import { socketError } from './socket-error.ts'
@@ -119,13 +120,5 @@ function connected(
     socket.on(event, onConnect)
     socket.on('close', onClose)
     socket.on('error', fail)
-  })
-}
-
-function giveUpOn(signal: AbortSignal, connection: Connection): void {
-  const giveUp = (): void => void connection.cancel(signal.reason)
-  signal.addEventListener('abort', giveUp, { once: true })
-  connection.closed.addEventListener('abort', () => signal.removeEventListener('abort', giveUp), {
-    once: true,
   })
 }

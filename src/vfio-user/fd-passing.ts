@@ -10,32 +10,54 @@ import type { ByteDuplex } from '../transport/index.ts'
 
 /** Bytes of a file mapped into this process. */
 export interface MappedMemory {
-  /** Shared with whoever else maps the file; not to be touched after {@link unmap}. */
+  /** Shared with whoever else maps the file, until {@link unmap}; then they are nobody's. */
   readonly bytes: Uint8Array
-  /** Ends the mapping; calling it again has no effect. */
+  /** Ends the mapping; calling it again has no effect. Touching the bytes later does no harm. */
   unmap(): void
 }
 
+/** What is asked of a mapping. */
+export interface MapAccess {
+  /** Whether others see what is written to the bytes. Without it, what is written stays in this process. */
+  readonly write: boolean
+  /**
+   * Refuses files that their owner can still shrink: touching what was cut off kills this process (SIGBUS).
+   * For owners that are not trusted. Default: false.
+   */
+  readonly requireSealed?: boolean
+}
+
 /** What can be done with descriptors. All calls fail with a VfioError of the system's errno. */
-export interface FdPassing {
-  /** Descriptors that came with the bytes read since the last call; the caller owns them and closes them. */
-  take(): number[]
-  /** Writes bytes with descriptors beside the first of them. They stay the caller's. */
-  write(chunks: Uint8Array[], fds: readonly number[]): Awaitable<void>
-  /** Adds 1 to an eventfd. */
+export interface FdFiles {
+  /** Whether a descriptor is an eventfd: to be asked before {@link signal} is used on what a peer sent. */
+  isEvent(fd: number): boolean
+  /** Adds 1 to an eventfd; one that is full stays as it is. Never waits. */
   signal(fd: number): void
-  /** Maps `byteLength` bytes of a file from `offset`, shared. */
-  map(fd: number, offset: bigint, byteLength: number, access: { readonly write: boolean }): MappedMemory
-  /** Reads or writes bytes of a file at a position: for regions that are not mapped. */
+  /** Maps `byteLength` bytes of a file from `offset`. EINVAL where the file is shorter, or no file. */
+  map(fd: number, offset: bigint, byteLength: number, access: MapAccess): MappedMemory
+  /** Reads or writes all bytes of a file at a position: for regions that are not mapped. */
   readAt(fd: number, position: bigint, dst: Uint8Array): void
   writeAt(fd: number, position: bigint, src: Uint8Array): void
-  /** Makes a file of memory (memfd) of `byteLength` zero bytes. */
+  /** Makes a file of memory (memfd) of `byteLength` zero bytes, sealed against another size. */
   createMemory(byteLength: number): number
   /** Makes an eventfd. */
   createEvent(): number
   /** What an eventfd counted, and sets it to zero; 0 when there was nothing. */
   readEvent(fd: number): bigint
+  /**
+   * Calls back with what an eventfd counted, whenever it did; the function given back ends that, and is to be
+   * called before the descriptor is closed. Its reads wait no more, also those of a peer who shares it.
+   */
+  watchEvent(fd: number, onCount: (count: bigint) => void): () => void
   close(fd: number): void
+}
+
+/** The descriptors of one connection. */
+export interface FdPassing extends FdFiles {
+  /** Descriptors that came with the bytes read since the last call; the caller owns them and closes them. */
+  take(): number[]
+  /** Writes bytes with descriptors beside the first of them. They stay the caller's. */
+  write(chunks: Uint8Array[], fds: readonly number[]): Awaitable<void>
 }
 
 /** A connection that carries descriptors. */

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { VfioError } from '../../../src/errors.ts'
 import { connect } from '../../../src/node/connect.ts'
 import type { Connection } from '../../../src/node/connection.ts'
+import { fdPassingObstacle } from '../../../src/node/libc.ts'
 import { codeOf, deferred, failureOf, turn } from '../../support/pending.ts'
 import { gone, readAll, socketPair } from '../../support/socket-pair.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
@@ -15,6 +16,11 @@ const TRANSPORTS = [
   ['unix', `unix:${join(directory, 'pair.sock')}`],
   ['tcp', 'tcp:127.0.0.1:0'],
 ] as const
+/** The same over a socket that carries descriptors, where it can be had; fd-passing.test.ts says where not. */
+const WITH_FDS =
+  fdPassingObstacle() === undefined
+    ? ([['unix with descriptors', `fds:${join(directory, 'fds.sock')}`]] as const)
+    : []
 
 function pattern(byteLength: number): Uint8Array {
   return new Uint8Array(byteLength).map((_, i) => (i * 31 + (i >>> 8)) & 255)
@@ -30,7 +36,7 @@ async function rawPeer(): Promise<{ connection: Connection; peer: Socket }> {
   return { connection, peer: await accepted }
 }
 
-describe.each(TRANSPORTS)('a connection over %s', (_transport, url) => {
+describe.each([...TRANSPORTS, ...WITH_FDS])('a connection over %s', (_transport, url) => {
   it('carries any bytes in any segmentation, both ways, by reads, leases and windows', async () => {
     const sizes = fc.array(fc.integer({ min: 0, max: 300_000 }), { minLength: 1, maxLength: 12 })
     const how = fc.constantFrom('read', 'lease', 'window')
@@ -185,16 +191,7 @@ describe.each(TRANSPORTS)('a connection over %s', (_transport, url) => {
     const { here, there } = await socketPair(url, { timeoutMs: 30 })
     expect(await codeOf(() => here.read(new Uint8Array(8)))).toBe('ETIMEDOUT')
     await there.cancel()
-  })
-
-  it('receives into the memory it is given', async () => {
-    const memory = new Uint8Array(200_000)
-    const { here, there } = await socketPair(url, { receiveMemory: memory }, { receiveMemory: () => memory })
-    await there.write([Uint8Array.of(1, 2, 3)])
-    const lease = await here.lease(10)
-    expect(lease.buffer).toBe(memory.buffer)
-    expect([...lease]).toEqual([1, 2, 3])
-    await Promise.all([here.cancel(), there.cancel()])
+    await Promise.all([gone(here), gone(there)])
   })
 
   it('leaves no handle or timer behind', async () => {
@@ -216,9 +213,19 @@ describe.each(TRANSPORTS)('a connection over %s', (_transport, url) => {
   })
 })
 
-describe('windows of a reader', () => {
-  const url = `unix:${join(directory, 'windows.sock')}`
+describe.each(TRANSPORTS)('a connection over %s with receive memory', (_transport, url) => {
+  it('receives into the memory it is given', async () => {
+    const memory = new Uint8Array(200_000)
+    const { here, there } = await socketPair(url, { receiveMemory: memory }, { receiveMemory: () => memory })
+    await there.write([Uint8Array.of(1, 2, 3)])
+    const lease = await here.lease(10)
+    expect(lease.buffer).toBe(memory.buffer)
+    expect([...lease]).toEqual([1, 2, 3])
+    await Promise.all([here.cancel(), there.cancel()])
+  })
+})
 
+describe.each([TRANSPORTS[0], ...WITH_FDS])('windows of a reader over %s', (_transport, url) => {
   it('stop when there is none, and what follows is read otherwise', async () => {
     const { here, there } = await socketPair(url)
     const sent = pattern(MIB)
