@@ -24,7 +24,10 @@ export interface PciBar {
 export interface PciHost {
   /** Memory of the host by DMA address (IOVA): ENODEV, EFAULT, EPERM and the like when it is not there. */
   readonly memory: DmaMemory
-  /** Raises an interrupt: vector 0 is INTx, too. Nothing happens when nobody listens. */
+  /**
+   * Raises an interrupt by its vector. Where INTx is in use, every vector is the one line; where fewer vectors
+   * are than the function has, those above are the last one. Nothing happens when nobody listens.
+   */
   raise(vector: number): void
 }
 
@@ -49,6 +52,13 @@ export interface PciFunction {
   readonly bars: readonly PciBar[]
   /** Interrupts: `intx` 0 or 1, `msi` 0 to 32 (a power of two), `msix` 0 to 2048 vectors. */
   readonly interrupts: { readonly intx: 0 | 1; readonly msi: number; readonly msix: number }
+  /** Whether it is on PCI Express: 4096 bytes of configuration space, power management; default false. */
+  readonly express?: boolean
+  /**
+   * Level of the INTx line. A condition raises it once; who unmasks INTx while it is still asserted raises it
+   * again, as the kernel does.
+   */
+  readonly intxAsserted: boolean
   /** Plugs it into a host; the result unplugs it. One host at a time: EBUSY. */
   connect(host: PciHost): () => void
 }

@@ -4,8 +4,10 @@
  * @module
  */
 
+export type { DmaMemory, PciBar, PciFunction, PciHost } from '../device/pci-function.ts'
 export { type BulkDriver, type BulkMemory, type BulkOptions, createBulk } from './bulk/bulk.ts'
 export type { BulkPattern, BulkPlacement, BulkWorkload } from './bulk/pattern.ts'
+export { BULK_PCI } from './bulk/bulk-pci.ts'
 export { BULK_ID, BulkRegister } from './bulk/bulk-registers.ts'
 export { DescriptorOp, DescriptorStatus, type HostMemory } from './bulk/descriptor-ring.ts'
 export type { BulkP2pCounts, BulkP2pEvent } from './bulk/peer-dma.ts'
@@ -16,4 +18,5 @@ export {
   type ReadableMemory,
   verifyBulkWorkload,
 } from './bulk/verify-workload.ts'
-export { createMtty, type Mtty, MTTY_PCI, type MttyOptions } from './mtty/mtty.ts'
+export { createMtty, type Mtty, type MttyOptions } from './mtty/mtty.ts'
+export { MTTY_PCI } from './mtty/mtty-pci.ts'

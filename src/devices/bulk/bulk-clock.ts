@@ -6,16 +6,19 @@
  */
 
 import type { DirtyLog } from '../../device/dirty-log.ts'
+import type { DmaMemory } from '../../device/pci-function.ts'
 import type { DeviceContext } from '../../driver/index.ts'
 import type { BulkSchema } from './bulk-state.ts'
 import {
   finishDescriptor,
-  type HostMemory,
+  hostRequest,
+  isHostDescriptor,
   isPeerDescriptor,
   peerRequest,
   RING_ENTRIES,
   runDescriptor,
 } from './descriptor-ring.ts'
+import { HostDma } from './host-dma.ts'
 import { BULK_PATTERNS } from './pattern.ts'
 import { Placement, workloadBytes } from './placement.ts'
 import { highOf, lowOf, RECORD_BYTES } from './record.ts'
@@ -40,16 +43,19 @@ const RING_BATCH = 8
 
 /** Parts of the world that the device reaches. */
 export interface BulkClockOptions {
-  readonly hostMemory?: HostMemory
+  /** What descriptors reach now; undefined: nothing. */
+  readonly hostMemory: () => DmaMemory | undefined
   readonly dirtyLog: DirtyLog
-  /** Raises the interrupt line. */
-  readonly raise: () => void
+  /** Raises an interrupt for bits of INTERRUPT_STATUS. */
+  readonly raise: (bits: number) => void
 }
 
 /** A started or stopped clock. */
 export class BulkClock {
   /** Transfers between this device and its peers. */
   readonly peers: PeerDma = new PeerDma(() => this.kick())
+  /** Transfers between this device and its host. */
+  readonly #dma: HostDma
   readonly #options: BulkClockOptions
   #context: DeviceContext<BulkSchema, 'local'> | undefined
   #view: DataView | undefined
@@ -61,6 +67,7 @@ export class BulkClock {
 
   constructor(options: BulkClockOptions) {
     this.#options = options
+    this.#dma = new HostDma(options.dirtyLog)
   }
 
   /** Whether the device works: false in every stopped state. */
@@ -85,8 +92,17 @@ export class BulkClock {
     this.kick()
   }
 
-  /** Stops work at once: nothing moves after it. */
+  /** Stops when a transfer of the host, which may take its time, has ended. An abort takes that back. */
+  quiesce(options: { readonly signal: AbortSignal }): Promise<void> | undefined {
+    // The next descriptor starts in another turn: it finds the device stopped.
+    const finished = this.#dma.quiesce(options)?.then(() => this.stop())
+    if (finished === undefined) this.stop()
+    return finished
+  }
+
+  /** Stops work at once: nothing moves after it, and what the host answers now is dropped. */
   stop(): void {
+    this.#dma.abandon()
     this.peers.detach()
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -119,10 +135,21 @@ export class BulkClock {
     this.#schedule()
   }
 
+  /** The host has gone: a transfer under way fails. */
+  hostGone(): void {
+    this.#dma.fail()
+  }
+
+  /** Status bits that are set and not masked; none in a stopped state. */
+  get pendingInterrupts(): number {
+    const state = this.#context?.state
+    return state === undefined ? 0 : state.interruptStatus & ~state.interruptMask
+  }
+
   /** Raises the interrupt when a status bit is set and not masked. */
   updateInterrupt(): void {
-    const state = this.#context?.state
-    if (state !== undefined && (state.interruptStatus & ~state.interruptMask) !== 0) this.#options.raise()
+    const pending = this.pendingInterrupts
+    if (pending !== 0) this.#options.raise(pending)
   }
 
   get #hasWork(): boolean {
@@ -134,9 +161,9 @@ export class BulkClock {
     return workload || peers.busy || ((state.control & CONTROL_RING) !== 0 && this.#ringReady(state))
   }
 
-  /** Whether the next descriptor can be worked on; those behind one between peers wait for it. */
+  /** Whether the next descriptor can be worked on; those behind one that takes its time wait for it. */
   #ringReady({ ring, ringHead, ringTail }: DeviceContext<BulkSchema, 'local'>['state']): boolean {
-    if (ringHead === ringTail || this.peers.ringBusy) return false
+    if (ringHead === ringTail || this.peers.ringBusy || this.#dma.busy) return false
     return !this.peers.quiet || !isPeerDescriptor(ring, ringHead)
   }
 
@@ -144,7 +171,8 @@ export class BulkClock {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       this.#tick()
-      if (this.#hasWork) this.#schedule()
+      // An interrupt's listener may have kicked it.
+      if (this.#timer === undefined && this.#hasWork) this.#schedule()
     }, TICK_MS)
     // An idle program must be able to end: Node and Bun keep a process alive for a timer.
     if (!this.peers.draining) (this.#timer as { unref?: () => void }).unref?.()
@@ -187,35 +215,32 @@ export class BulkClock {
   }
 
   #workOff({ state, memory }: DeviceContext<BulkSchema, 'local'>): void {
-    const { hostMemory, dirtyLog } = this.#options
-    let completed = 0
-    while (completed < RING_BATCH && this.#ringReady(state)) {
+    const { local } = memory
+    for (let started = 0; started < RING_BATCH && this.#ringReady(state); started++) {
       const { ring, ringHead } = state
+      const done = (success: boolean): void => {
+        finishDescriptor(ring, ringHead, success)
+        state.ringHead = (ringHead + 1) % RING_ENTRIES
+        this.#interrupt(INTERRUPT_RING)
+        this.kick()
+      }
       if (isPeerDescriptor(ring, ringHead)) {
         const request = peerRequest(ring, ringHead)
-        const done = (success: boolean): void => {
-          finishDescriptor(ring, ringHead, success)
-          this.#completed(state)
-        }
-        if (request === undefined || !this.peers.startCopy(request, memory.local, done)) done(false)
-      } else {
-        runDescriptor(ring, ringHead, memory.local, hostMemory, dirtyLog)
-        this.#completed(state)
-      }
-      completed++
+        if (request === undefined || !this.peers.startCopy(request, local, done)) done(false)
+      } else if (isHostDescriptor(ring, ringHead)) {
+        const request = hostRequest(ring, ringHead, local.byteLength)
+        const host = this.#options.hostMemory()
+        if (request === undefined || host === undefined) done(false)
+        else this.#dma.start(request, local, host, done)
+      } else done(runDescriptor(ring, ringHead, local))
     }
-  }
-
-  #completed(state: DeviceContext<BulkSchema, 'local'>['state']): void {
-    state.ringHead = (state.ringHead + 1) % RING_ENTRIES
-    this.#interrupt(INTERRUPT_RING)
   }
 
   #interrupt(bit: number): void {
     const state = this.#context?.state
     if (state === undefined || (state.interruptStatus & bit) !== 0) return
     state.interruptStatus |= bit
-    if ((state.interruptMask & bit) === 0) this.#options.raise()
+    if ((state.interruptMask & bit) === 0) this.#options.raise(bit)
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The register block (region 0) and the descriptor ring (region 1) of bulk.
+ * The regions of bulk, one behind each BAR: the register block (0), the descriptor ring (1), local memory (2).
  *
  * ```text
  * region 0, little endian
@@ -18,7 +18,8 @@
  * 0x50 u32 BURST_PERIOD, ms
  * ```
  * A value out of a register's bounds is dropped. Any bytes of a region can be accessed; a write to part of a register changes that part. In a stopped
- * state a write is stored and takes effect when the device runs again.
+ * state a write is stored and takes effect when the device runs again. What a BAR has behind its registers, the
+ * ring or the memory reads zero and drops writes.
  *
  * @module
  */
@@ -26,6 +27,7 @@
 import type { DeviceRegions } from '../../device/driver.ts'
 import type { DeviceContext } from '../../driver/index.ts'
 import { VfioError } from '../../errors.ts'
+import { BAR_BYTES, memoryBarBytes } from './bulk-pci.ts'
 import type { BulkClock } from './bulk-clock.ts'
 import { BULK_LIMITS, type BulkSchema, BULK_VERSION } from './bulk-state.ts'
 import { RING_BYTES, RING_ENTRIES } from './descriptor-ring.ts'
@@ -62,7 +64,7 @@ export const STATUS_STARTED = 1
 /** Bits that CONTROL, INTERRUPT_STATUS and INTERRUPT_MASK have. */
 const CONTROL_BITS = 3
 
-/** Bytes of region 0. */
+/** Bytes of the block. */
 const BLOCK_BYTES = 128
 
 interface Register {
@@ -80,41 +82,55 @@ type Setting =
 /** Register access to an open bulk device. */
 export function bulkRegions(context: DeviceContext<BulkSchema, 'local'>, clock: BulkClock): DeviceRegions {
   const registers = registerMap(context, clock)
+  const { local } = context.memory
+  const barBytes = [BAR_BYTES, BAR_BYTES, memoryBarBytes(local.byteLength)]
+  const check = (action: string, index: number, offset: number, byteLength: number): void => {
+    const end = barBytes[index] ?? -1
+    if (Number.isInteger(offset) && offset >= 0 && offset + byteLength <= end) return
+    throw outside(action, index, offset, byteLength)
+  }
   return {
     read(index, offset, dst) {
-      if (index === 1) dst.set(ringBytes(context, 'read', offset, dst.length))
-      else dst.set(registerBlock(registers, 'read', index, offset, dst.length))
+      check('read', index, offset, dst.length)
+      dst.fill(0)
+      if (index === 2) local.read(...inside(local.byteLength, offset, dst))
+      else {
+        const bytes = index === 1 ? context.state.ring : registerBlock(registers)
+        const [at, part] = inside(bytes.length, offset, dst)
+        part.set(bytes.subarray(at, at + part.length))
+      }
     },
     write(index, offset, src) {
-      if (index === 1) {
-        ringBytes(context, 'write', offset, src.length).set(src)
-        return
-      }
-      checkBlock('write', index, offset, src.length)
-      for (const [at, register] of registers) {
-        if (at + register.bytes <= offset || at >= offset + src.length) continue
-        // What is written to a read-only register is dropped, as hardware does.
-        register.write?.(mergedValue(register, at, offset, src))
+      check('write', index, offset, src.length)
+      if (index === 2) local.write(...inside(local.byteLength, offset, src))
+      else if (index === 1) {
+        const [at, part] = inside(RING_BYTES, offset, src)
+        context.state.ring.set(part, at)
+      } else {
+        for (const [at, register] of registers) {
+          if (at + register.bytes <= offset || at >= offset + src.length) continue
+          // What is written to a read-only register is dropped, as hardware does.
+          register.write?.(mergedValue(register, at, offset, src))
+        }
       }
     },
   }
 }
 
+/** The part of an access that lies in the first `byteLength` bytes of a BAR. */
+function inside(byteLength: number, offset: number, bytes: Uint8Array): [number, Uint8Array] {
+  const at = Math.min(offset, byteLength)
+  return [at, bytes.subarray(0, byteLength - at)]
+}
+
 /** The bytes of region 0 as they read now. */
-function registerBlock(
-  registers: Map<number, Register>,
-  action: string,
-  index: number,
-  offset: number,
-  byteLength: number,
-): Uint8Array {
-  checkBlock(action, index, offset, byteLength)
+function registerBlock(registers: Map<number, Register>): Uint8Array {
   const block = new DataView(new ArrayBuffer(BLOCK_BYTES))
   for (const [at, register] of registers) {
     if (register.bytes === 8) block.setBigUint64(at, register.read(), true)
     else block.setUint32(at, Number(register.read()), true)
   }
-  return new Uint8Array(block.buffer, offset, byteLength)
+  return new Uint8Array(block.buffer)
 }
 
 /** A register's value with the written bytes laid over it; over zero for write-one-to-clear. */
@@ -127,11 +143,6 @@ function mergedValue(register: Register, at: number, offset: number, src: Uint8A
     value = (value & ~(0xffn << shift)) | (BigInt(byte) << shift)
   }
   return value
-}
-
-function checkBlock(action: string, index: number, offset: number, byteLength: number): void {
-  if (index !== 0 || !Number.isInteger(offset) || offset < 0 || offset + byteLength > BLOCK_BYTES)
-    throw outside(action, index, offset, byteLength)
 }
 
 function word(read: () => number, write?: (value: number) => void): Register {
@@ -224,20 +235,9 @@ function registerMap(context: DeviceContext<BulkSchema, 'local'>, clock: BulkClo
   ])
 }
 
-function ringBytes(
-  { state }: DeviceContext<BulkSchema, 'local'>,
-  action: string,
-  offset: number,
-  byteLength: number,
-): Uint8Array {
-  if (Number.isInteger(offset) && offset >= 0 && offset + byteLength <= RING_BYTES)
-    return state.ring.subarray(offset, offset + byteLength)
-  throw outside(action, 1, offset, byteLength)
-}
-
 function outside(action: string, index: number, offset: number, byteLength: number): VfioError {
   return new VfioError(
     'EINVAL',
-    `Cannot ${action} region ${index}: ${byteLength} bytes at 0x${offset.toString(16)} lie outside it, use region 0 or 1 and stay inside`,
+    `Cannot ${action} region ${index}: ${byteLength} bytes at 0x${offset.toString(16)} lie outside it, use region 0 to 2 and stay inside`,
   )
 }

@@ -9,12 +9,15 @@
 
 import type { DeviceIdentity, DeviceRegions, Driver } from '../../device/driver.ts'
 import { DirtyLog } from '../../device/dirty-log.ts'
+import type { PciFunction } from '../../device/pci-function.ts'
+import { PciSlot } from '../../device/pci-slot.ts'
 import { type Compression, type DefinedDevice, defineDevice, type Tracking } from '../../driver/index.ts'
 import type { Engine } from '../../engine/index.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
 import type { SessionEnd } from '../../session/session-end.ts'
 import type { DeviceState } from '../../uapi/index.ts'
 import { BulkClock, CONTROL_WORKLOAD } from './bulk-clock.ts'
+import { bulkPci, VECTORS } from './bulk-pci.ts'
 import { bulkRegions } from './bulk-registers.ts'
 import { BULK_STATE, type BulkSchema, BULK_VERSION } from './bulk-state.ts'
 import type { HostMemory } from './descriptor-ring.ts'
@@ -46,7 +49,7 @@ export interface BulkOptions {
    * records of P2P peers. Default none, with `p2pPagesPerSecond` a sixteenth.
    */
   readonly reservedBytes?: number
-  /** Memory that descriptors can read and write (DMA); without it they fail. */
+  /** Memory that descriptors can read and write (DMA); without it that of the host at {@link BulkDriver.pci}. */
   readonly hostMemory?: HostMemory
   /** Called when the device raises its interrupt; never in a stopped state. */
   readonly onInterrupt?: () => void
@@ -64,8 +67,10 @@ export interface BulkMemory {
 
 /** The bulk driver; open it with `VfioDevice.open`. */
 export interface BulkDriver extends Driver {
-  /** Register access: region 0 is the registers, 1 the descriptor ring. */
+  /** Register access, by BAR: region 0 is the registers, 1 the descriptor ring, 2 local memory. */
   readonly regions: DeviceRegions
+  /** bulk as a PCI function: what a bus shows of it, and where a host is plugged in. */
+  readonly pci: PciFunction
   /** Local memory from outside. */
   readonly memory: BulkMemory
   /** DMA logging of what descriptors write to host memory. */
@@ -107,19 +112,25 @@ class Bulk implements BulkDriver {
   readonly memory: BulkMemory
   readonly #device: DefinedDevice<BulkSchema, 'local'>
   readonly #clock: BulkClock
+  readonly #options: BulkOptions
+  #slot: PciSlot | undefined
+  #pci: PciFunction | undefined
   #interrupts = 0
 
   constructor(options: BulkOptions) {
+    this.#options = options
     const { memoryBytes, seed } = options
     const registers = workloadRegisters(options.workload ?? { pagesPerSecond: 0 })
     const reservedPages = pagesReserved(options)
     if (seed !== undefined) wholeSeed(seed)
     this.#clock = new BulkClock({
-      ...(options.hostMemory === undefined ? {} : { hostMemory: options.hostMemory }),
+      hostMemory: () => options.hostMemory ?? this.#slot?.memory,
       dirtyLog: this.dirtyLog,
-      raise: () => {
+      raise: (bits) => {
         this.#interrupts++
         options.onInterrupt?.()
+        for (let vector = 0; vector < VECTORS; vector++)
+          if (((bits >> vector) & 1) !== 0) this.#slot?.raise(vector)
       },
     })
     this.#device = defineDevice({
@@ -131,7 +142,7 @@ class Bulk implements BulkDriver {
       compression: options.compression ?? 'none',
       ...(options.engine === undefined ? {} : { engine: options.engine }),
       resume: (context) => this.#clock.start(context),
-      quiesce: () => this.#clock.stop(),
+      quiesce: (_context, arc) => this.#clock.quiesce(arc),
       quiesceP2p: (_context, arc) => this.#clock.quiesceP2p(arc),
       resumeP2p: () => this.#clock.resumeP2p(),
       throttle: (_context, percent) => this.#clock.throttle(percent),
@@ -161,6 +172,10 @@ class Bulk implements BulkDriver {
 
   get regions(): DeviceRegions {
     return this.#device.regions as DeviceRegions
+  }
+
+  get pci(): PciFunction {
+    return (this.#pci ??= this.#plugIn())
   }
 
   get sequence(): bigint {
@@ -196,6 +211,8 @@ class Bulk implements BulkDriver {
 
   async close(): Promise<void> {
     this.dirtyLog.stop()
+    // Whatever is under way must not keep it open.
+    this.#clock.stop()
     await this.#device.close?.()
   }
 
@@ -212,11 +229,26 @@ class Bulk implements BulkDriver {
   }
 
   reset(): Awaitable<void> {
+    this.#clock.stop()
     return this.#device.reset()
   }
 
   throttle(percent: number): Awaitable<void> {
     return this.#device.throttle?.(percent)
+  }
+
+  #plugIn(): PciFunction {
+    const ownMemory = this.#options.hostMemory !== undefined
+    const slot = new PciSlot(() => {
+      if (!ownMemory) this.#clock.hostGone()
+    })
+    this.#slot = slot
+    return bulkPci({
+      memoryBytes: this.memory.byteLength,
+      revision: BULK_VERSION,
+      intxAsserted: () => this.#clock.pendingInterrupts !== 0,
+      connect: (host) => slot.connect(host),
+    })
   }
 }
 

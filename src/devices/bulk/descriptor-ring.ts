@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { DirtyLog } from '../../device/dirty-log.ts'
+import type { DmaMemory } from '../../device/pci-function.ts'
 import type { DeviceMemory } from '../../driver/index.ts'
 
 /** Entries of the ring. */
@@ -41,13 +41,10 @@ export const DescriptorOp = {
 /** What became of a descriptor. */
 export const DescriptorStatus = { PENDING: 0, DONE: 1, ERROR: 2 } as const
 
-/** Memory behind the device's DMA, by IOVA. A throw makes the descriptor fail. */
-export interface HostMemory {
-  /** Fills `dst` with the bytes at `iova`. */
-  read(iova: bigint, dst: Uint8Array): void
-  /** Stores `src` at `iova`. */
-  write(iova: bigint, src: Uint8Array): void
-}
+/**
+ * Memory behind the device's DMA, by IOVA; it may answer later. A throw or rejection makes the descriptor fail.
+ */
+export type HostMemory = DmaMemory
 
 /** What a peer-to-peer descriptor asks for; no offset or length is checked but for being an exact number. */
 export interface PeerRequest {
@@ -74,6 +71,31 @@ export function peerRequest(ring: Uint8Array, index: number): PeerRequest | unde
   return { peer: entry.getUint16(2, true), toPeer, dst, src, byteLength }
 }
 
+/** What a descriptor between local memory and the host asks for; `offset` is of local memory, and inside it. */
+export interface HostRequest {
+  readonly toHost: boolean
+  readonly iova: bigint
+  readonly offset: number
+  readonly byteLength: number
+}
+
+/** Whether the descriptor at `index` is one between local memory and the host. */
+export function isHostDescriptor(ring: Uint8Array, index: number): boolean {
+  const op = entryAt(ring, index).getUint32(0, true)
+  return op === DescriptorOp.TO_HOST || op === DescriptorOp.FROM_HOST
+}
+
+/** The descriptor at `index` between local memory and the host, undefined when it is out of range. */
+export function hostRequest(ring: Uint8Array, index: number, localBytes: number): HostRequest | undefined {
+  const entry = entryAt(ring, index)
+  const toHost = entry.getUint32(0, true) === DescriptorOp.TO_HOST
+  const [dst, src, bytes] = [8, 16, 24].map((at) => entry.getBigUint64(at, true)) as [bigint, bigint, bigint]
+  const [offset, iova] = toHost ? [src, dst] : [dst, src]
+  if (bytes > BigInt(MAX_TRANSFER_BYTES)) return undefined
+  if (offset + bytes > BigInt(localBytes) || iova + bytes > 1n << 64n) return undefined
+  return { toHost, iova, offset: Number(offset), byteLength: Number(bytes) }
+}
+
 /** Stores what became of the descriptor at `index`. */
 export function finishDescriptor(ring: Uint8Array, index: number, done: boolean): void {
   entryAt(ring, index).setUint32(4, done ? DescriptorStatus.DONE : DescriptorStatus.ERROR, true)
@@ -83,51 +105,19 @@ function entryAt(ring: Uint8Array, index: number): DataView {
   return new DataView(ring.buffer, ring.byteOffset + index * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES)
 }
 
-/** Executes the descriptor at `index` and stores its status. */
-export function runDescriptor(
-  ring: Uint8Array,
-  index: number,
-  local: DeviceMemory,
-  host: HostMemory | undefined,
-  dirtyLog: DirtyLog,
-): void {
+/** Executes the descriptor at `index`, which reaches nothing but local memory; false: it cannot be done. */
+export function runDescriptor(ring: Uint8Array, index: number, local: DeviceMemory): boolean {
   const entry = entryAt(ring, index)
-  const bytes = entry.getBigUint64(24, true)
-  let done = false
-  if (bytes <= BigInt(MAX_TRANSFER_BYTES)) {
-    try {
-      done = transfer(entry, Number(bytes), local, host, dirtyLog)
-    } catch {
-      // A host that refuses the access fails this descriptor, not the device.
-    }
-  }
-  finishDescriptor(ring, index, done)
-}
-
-function transfer(
-  entry: DataView,
-  byteLength: number,
-  local: DeviceMemory,
-  host: HostMemory | undefined,
-  dirtyLog: DirtyLog,
-): boolean {
   const op = entry.getUint32(0, true)
-  const dst = entry.getBigUint64(8, true)
-  const src = entry.getBigUint64(16, true)
-  const inside = (offset: bigint): boolean => offset + BigInt(byteLength) <= BigInt(local.byteLength)
-  const at = (offset: bigint): Uint8Array => local.bytes.subarray(Number(offset), Number(offset) + byteLength)
-  if (op === DescriptorOp.TO_HOST) {
-    if (host === undefined || !inside(src)) return false
-    host.write(dst, at(src))
-    dirtyLog.mark(dst, byteLength)
-    return true
-  }
-  if (!inside(dst)) return false
-  if (op === DescriptorOp.FILL) at(dst).fill(Number(src & 0xffn))
+  const [dst, src, bytes] = [8, 16, 24].map((at) => entry.getBigUint64(at, true)) as [bigint, bigint, bigint]
+  const inside = (offset: bigint): boolean => offset + bytes <= BigInt(local.byteLength)
+  if (bytes > BigInt(MAX_TRANSFER_BYTES) || !inside(dst)) return false
+  const to = Number(dst)
+  const byteLength = Number(bytes)
+  if (op === DescriptorOp.FILL) local.bytes.fill(Number(src & 0xffn), to, to + byteLength)
   else if (op === DescriptorOp.COPY && inside(src))
-    local.bytes.copyWithin(Number(dst), Number(src), Number(src) + byteLength)
-  else if (op === DescriptorOp.FROM_HOST && host !== undefined) host.read(src, at(dst))
+    local.bytes.copyWithin(to, Number(src), Number(src) + byteLength)
   else return false
-  local.mark(Number(dst), byteLength)
+  local.mark(to, byteLength)
   return true
 }

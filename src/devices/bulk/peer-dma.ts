@@ -10,6 +10,7 @@
 import type { DeviceContext, DeviceMemory } from '../../driver/index.ts'
 import type { BulkSchema } from './bulk-state.ts'
 import type { PeerRequest } from './descriptor-ring.ts'
+import { IdleWait } from './idle-wait.ts'
 import { Pace } from './pace.ts'
 import { peerOf, PeerShare, TURN_RECORDS } from './peer-records.ts'
 import { highOf, lowOf, RECORD_BYTES } from './record.ts'
@@ -80,13 +81,13 @@ export class PeerDma {
   ringBusy = false
   readonly #linked: () => void
   readonly #pace: Pace = new Pace()
+  readonly #wait: IdleWait = new IdleWait()
   readonly #counts: Record<BulkP2pEvent['kind'], number> = { start: 0, finish: 0, accepted: 0, refused: 0 }
   #wiring: PeerWiring | undefined
   #index = 0
   #target: Target | undefined
   #quiet = false
   #outstanding: Transfer[] = []
-  #onIdle: (() => void) | undefined
 
   /** @param linked - called when there are peers */
   constructor(linked: () => void) {
@@ -114,7 +115,7 @@ export class PeerDma {
 
   /** Whether {@link quiesce} waits. */
   get draining(): boolean {
-    return this.#onIdle !== undefined
+    return this.#wait.waiting
   }
 
   join(wiring: PeerWiring, index: number): void {
@@ -146,23 +147,9 @@ export class PeerDma {
   quiesce(options: { readonly signal: AbortSignal }): Promise<void> | undefined {
     this.#quiet = true
     if (!this.busy) return undefined
-    // A signal is made when it is first looked at.
-    const { signal } = options
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        this.#onIdle = undefined
-        signal.removeEventListener('abort', aborted)
-      }
-      const aborted = (): void => {
-        end()
-        this.#quiet = false
-        reject(signal.reason as Error)
-      }
-      signal.addEventListener('abort', aborted)
-      this.#onIdle = () => {
-        end()
-        resolve()
-      }
+    return this.#wait.wait(options.signal).catch((error: unknown) => {
+      this.#quiet = false
+      throw error
     })
   }
 
@@ -181,7 +168,7 @@ export class PeerDma {
       transfer.done?.(left === 0)
       return false
     })
-    if (!this.busy) this.#onIdle?.()
+    if (!this.busy) this.#wait.idle()
   }
 
   /** Starts transfers for the records that are due. */
@@ -294,7 +281,7 @@ export class PeerDma {
     this.#outstanding = []
     this.ringBusy = false
     for (const { peer, bytes } of abandoned) this.#trace('finish', peer, bytes)
-    this.#onIdle?.()
+    this.#wait.idle()
   }
 
   #trace(kind: BulkP2pEvent['kind'], peer: number, bytes: number): void {

@@ -27,6 +27,8 @@
 
 import { DirtyLog } from '../../device/dirty-log.ts'
 import type { DeviceIdentity, DeviceRegions, DirtyLogOps, Driver } from '../../device/driver.ts'
+import type { PciFunction } from '../../device/pci-function.ts'
+import { PciSlot } from '../../device/pci-slot.ts'
 import { configurationFingerprint } from '../../driver/configuration.ts'
 import type { Engine } from '../../engine/engine.ts'
 import { VfioError } from '../../errors.ts'
@@ -34,19 +36,10 @@ import type { SessionEnd } from '../../session/session-end.ts'
 import { DeviceState, MigrationFlag } from '../../uapi/state.ts'
 import { imageBytes, portRecord } from './image.ts'
 import { powerOnPort } from './port-record.ts'
+import { mttyPci } from './mtty-pci.ts'
 import { MttyResumeEnd } from './resume-end.ts'
 import { MttySaveEnd } from './save-end.ts'
 import { Uart, UART_REGISTERS } from './uart.ts'
-
-/** PCI identity of an mtty; each port is an I/O BAR of `barBytes`. */
-export const MTTY_PCI = {
-  vendor: 0x4348,
-  device: 0x3253,
-  classCode: 0x070002,
-  revision: 0x10,
-  configBytes: 255,
-  barBytes: 8,
-} as const
 
 /** Options of {@link createMtty}. */
 export interface MttyOptions {
@@ -68,6 +61,8 @@ export interface Mtty extends Driver {
   readonly profile: 'strict' | 'exact'
   /** Register access; region n is port n's. */
   readonly regions: DeviceRegions
+  /** The card as a PCI function: what a bus shows of it, and where a host is plugged in. It makes no DMA. */
+  readonly pci: PciFunction
   /** How often the interrupt line rose. */
   readonly interrupts: number
   /** Level of the interrupt line; low in every stopped state. */
@@ -124,6 +119,8 @@ class MttyDriver implements Mtty {
   readonly regions: DeviceRegions
   readonly #uarts: readonly Uart[]
   readonly #onInterrupt: () => void
+  #slot: PciSlot | undefined
+  #pci: PciFunction | undefined
   #save: MttySaveEnd | undefined
   #resume: MttyResumeEnd | undefined
   #isRunning = true
@@ -158,6 +155,10 @@ class MttyDriver implements Mtty {
         this.#updateInterrupt()
       },
     }
+  }
+
+  get pci(): PciFunction {
+    return (this.#pci ??= this.#plugIn())
   }
 
   get interrupts(): number {
@@ -243,6 +244,17 @@ class MttyDriver implements Mtty {
     if (!rises) return
     this.#interrupts++
     this.#onInterrupt()
+    this.#slot?.raise(0)
+  }
+
+  #plugIn(): PciFunction {
+    const slot = new PciSlot()
+    this.#slot = slot
+    return mttyPci({
+      ports: this.ports,
+      intxAsserted: () => this.#interruptAsserted,
+      connect: (host) => slot.connect(host),
+    })
   }
 
   #access(index: number, offset: number, byteLength: number): Uart {

@@ -135,7 +135,7 @@ describe('records to peers', () => {
     'of %i devices stand where they must when all stop, and none was refused',
     async (count) => {
       const { bulks, devices, events } = await linked(count, busy)
-      await until(() => bulks.every(({ p2pSequence }) => p2pSequence > 700n))
+      await until(() => bulks.every(({ p2pSequence, p2p }) => p2pSequence > 700n && p2p.accepted > 5))
       await all(devices, RUNNING_P2P, STOP)
       for (const { p2p } of bulks) {
         expect(p2p.refused).toBe(0)

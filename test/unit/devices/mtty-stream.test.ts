@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { VfioDevice } from '../../../src/device/vfio-device.ts'
-import { createMtty, MTTY_PCI } from '../../../src/devices/mtty/mtty.ts'
+import { createMtty, MTTY_PCI } from '../../../src/devices/index.ts'
 import { configurationFingerprint } from '../../../src/driver/configuration.ts'
 import { VfioError } from '../../../src/errors.ts'
 import { DeviceState } from '../../../src/uapi/state.ts'
