@@ -185,7 +185,7 @@ export function serveRaw(device: MigrationDevice, options: ServedOptions = {}): 
     onEvent: (event) => events.push(event),
     ...others,
     pci,
-  } as ServeOptions)
+  })
   report.catch(() => {})
   return { client: new WireClient(here), pci, events, report }
 }
