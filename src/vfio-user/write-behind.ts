@@ -148,7 +148,6 @@ export class WriteBehind {
 
   #enter(syscall: string): void {
     this.#life.checkOpen(syscall, 'resume')
-    if (this.#requests.failure !== undefined) throw this.#requests.failure
     this.#life.checkLive(syscall)
   }
 
