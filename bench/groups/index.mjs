@@ -20,5 +20,6 @@ export const groups = {
   'live-transports': { seconds: 90, load: () => import('../live/transports.mjs') },
   'live-downtime': { seconds: 180, load: () => import('../live/downtime.mjs') },
   'live-cost': { seconds: 60, load: () => import('../live/cost.mjs') },
+  'vfio-user': { seconds: 90, load: () => import('../vfio-user/throughput.mjs') },
   'wasm-size': { seconds: 1, load: () => import('./wasm-size.mjs') },
 }
