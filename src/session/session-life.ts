@@ -41,6 +41,8 @@ export class SessionLife {
   /** Why the session ended. */
   #endReason: string | undefined
   #endError: VfioError | undefined
+  /** The failure of a remote device that is gone. */
+  #lostBy: VfioError | undefined
   readonly #waiters = new Set<() => void>()
   #side: SessionSide | undefined
   #closed = false
@@ -100,9 +102,10 @@ export class SessionLife {
     if (this.held) throw refusal('EBUSY', syscall, 'the device is changing its state, wait for it')
   }
 
-  /** ENODEV when the device ended the session. */
+  /** ENODEV when the device ended the session, or what it was lost with. */
   checkNotEnded(syscall: string): void {
     if (!this.#isOver) return
+    if (this.#lostBy !== undefined) throw this.#lostBy
     throw new VfioError('ENODEV', `Cannot ${syscall}: the session has ended, enter its state again`, {
       syscall,
       cause: this.#endFailure(),
@@ -191,12 +194,13 @@ export class SessionLife {
   /**
    * The device ends the session. Listeners of `ended` run before the driver's side gives back memory.
    *
-   * @param failure - what `ended` is aborted with instead of ENODEV: a remote device that is gone
+   * @param lostBy - what every call fails with from now on instead of ENODEV: a remote device that is gone
    */
-  terminate(reason: string, failure?: VfioError): void {
+  terminate(reason: string, lostBy?: VfioError): void {
     if (this.#isOver) return
     this.#endReason = reason
-    this.#endError = failure
+    this.#lostBy = lostBy
+    this.#endError = lostBy
     this.#controller?.abort(this.#endFailure())
     this.#side!.end()
     // Ended and closed, nobody refers to the session any more: it must hold no engine memory.

@@ -50,6 +50,7 @@ export class VfioUserClient implements MigrationDevice {
   #closing = false
   #canLog: boolean | undefined
   #hasLength = true
+  #isLogging = false
 
   private constructor(greeting: Greeting, state: RemoteState) {
     this.#greeting = greeting
@@ -156,7 +157,11 @@ export class VfioUserClient implements MigrationDevice {
     await this.#checkLogging('start DMA logging')
     const start = { pageSize: wholeNumber(options.pageSize), ranges: options.ranges }
     checkDmaLoggingStart(start)
-    return Number(await this.#greeting.features.startLogging(start.pageSize, start.ranges))
+    // To libvfio-user a second START is none; to who uses this device it is one too many, as in the kernel.
+    if (this.#isLogging) throw new VfioError('EINVAL', 'Cannot start DMA logging: it is on, stop it first')
+    const pageSize = await this.#greeting.features.startLogging(start.pageSize, start.ranges)
+    this.#isLogging = true
+    return Number(pageSize)
   }
 
   /**
@@ -181,6 +186,7 @@ export class VfioUserClient implements MigrationDevice {
   async dmaLoggingStop(): Promise<void> {
     await this.#checkLogging('stop DMA logging')
     await this.#greeting.features.stopLogging()
+    this.#isLogging = false
   }
 
   /** A region, with what of it can be mapped; a descriptor that came along is the caller's. */

@@ -150,7 +150,6 @@ export class ReadAhead {
 
   #enter(syscall: string): void {
     this.#life.checkOpen(syscall, 'save')
-    if (this.#requests.failure !== undefined) throw this.#requests.failure
     this.#life.checkLive(syscall)
   }
 
@@ -185,7 +184,6 @@ export class ReadAhead {
         return taken
       }
       this.#life.checkOpen(syscall)
-      if (this.#requests.failure !== undefined) throw this.#requests.failure
       this.#life.checkNotEnded(syscall)
       if (this.#failure !== undefined) throw this.#failure
       if (this.#ended) return take()

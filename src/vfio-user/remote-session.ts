@@ -106,7 +106,7 @@ export class RemoteSession implements MigrationSession {
     this.#resume('commit').commit(byteLength)
   }
 
-  /** Lets go of the session. The device keeps its state and what was sent; gathered bytes are dropped. */
+  /** Lets go of the session. The device keeps its state, and what was committed is sent when RESUMING is left. */
   close(): void {
     this.#life.close()
   }

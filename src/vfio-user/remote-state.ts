@@ -113,13 +113,22 @@ export class RemoteState {
     const letGo = isLeft ? session?.life.hold() : undefined
     try {
       if (session?.side instanceof ReadAhead) await session.side.drain()
-      else if (target !== from) await session?.side.finish()
+      else if (session !== undefined && target !== from) await this.#finish(session.side)
       await this.#set(target)
     } finally {
       if (session?.side instanceof ReadAhead) session.side.resume()
       letGo?.()
     }
     return sessionOf(from) === sessionOf(target) ? undefined : this.#open()
+  }
+
+  /** All bytes are with the server; what went wrong with them is why RESUMING is not left. */
+  async #finish(side: WriteBehind): Promise<void> {
+    try {
+      await side.finish()
+    } catch (error) {
+      throw VfioError.is(error) ? withState(error, this.#state) : error
+    }
   }
 
   async #set(target: number): Promise<void> {

@@ -88,8 +88,8 @@ export class WriteBehind {
       throw new VfioError('EINVAL', `Cannot open a window of ${maxBytes} bytes: ask for one or more`, {
         syscall: 'window',
       })
-    this.#gathering ??= this.#take()
-    return this.#gathering === undefined ? this.#windowLater(maxBytes) : this.#open(this.#gathering, maxBytes)
+    const buffer = this.#room()
+    return buffer === undefined ? this.#windowLater(maxBytes) : this.#open(buffer, maxBytes)
   }
 
   commit(byteLength: number): void {
@@ -104,11 +104,12 @@ export class WriteBehind {
     this.#window = undefined
     this.#checkFailure()
     this.#filled += byteLength
-    if (this.#filled === this.#chunkBytes) this.#send()
+    this.#sendFull()
   }
 
   poll(): number {
-    const isReady = this.#gathering !== undefined || this.#failure !== undefined || this.#hasSpare
+    const hasRoom = this.#gathering === undefined ? this.#hasSpare : this.#filled < this.#chunkBytes
+    const isReady = hasRoom || this.#failure !== undefined
     return isReady ? POLLOUT | POLLWRNORM : 0
   }
 
@@ -148,7 +149,6 @@ export class WriteBehind {
 
   #enter(syscall: string): void {
     this.#life.checkOpen(syscall, 'resume')
-    if (this.#requests.failure !== undefined) throw this.#requests.failure
     this.#life.checkLive(syscall)
   }
 
@@ -174,6 +174,12 @@ export class WriteBehind {
     return new Uint8Array(FRONT + this.#chunkBytes)
   }
 
+  /** A buffer that is not full. */
+  #room(): Uint8Array | undefined {
+    this.#gathering ??= this.#take()
+    return this.#filled < this.#chunkBytes ? this.#gathering : undefined
+  }
+
   #open(buffer: Uint8Array, maxBytes: number): Uint8Array {
     const from = FRONT + this.#filled
     this.#window = buffer.subarray(from, from + Math.min(maxBytes, this.#chunkBytes - this.#filled))
@@ -186,8 +192,8 @@ export class WriteBehind {
       for (;;) {
         this.#enter('window')
         this.#checkFailure()
-        this.#gathering ??= this.#take()
-        if (this.#gathering !== undefined) return this.#open(this.#gathering, maxBytes)
+        const buffer = this.#room()
+        if (buffer !== undefined) return this.#open(buffer, maxBytes)
         await this.#change()
       }
     } finally {
@@ -195,7 +201,11 @@ export class WriteBehind {
     }
   }
 
-  /** Sends what was gathered. */
+  /** A full message goes out as soon as it may. */
+  #sendFull(): void {
+    if (this.#filled === this.#chunkBytes && this.#underWay < this.#outstanding) this.#send()
+  }
+
   #send(): void {
     const buffer = this.#gathering
     if (buffer === undefined || this.#filled === 0) return
@@ -203,11 +213,13 @@ export class WriteBehind {
     this.#gathering = undefined
     this.#filled = 0
     MigData.encodeInto(buffer, HEADER_BYTES, { argsz: HEAD + size, size })
-    const giveBack = (): void => void this.#spare.push(buffer)
+    const giveBack = (): void => {
+      this.#spare.push(buffer)
+      this.#changed()
+    }
     this.#call(buffer.subarray(0, FRONT + size)).then(giveBack, (error: unknown) => {
       this.#failure ??= error as VfioError
       giveBack()
-      this.#changed()
     })
   }
 
@@ -220,6 +232,7 @@ export class WriteBehind {
       await this.#requests.call(VfioUserCommand.MIG_DATA_WRITE, message, options)
     } finally {
       this.#underWay--
+      this.#sendFull()
       this.#changed()
     }
   }
@@ -246,8 +259,12 @@ export class WriteBehind {
     this.#checkFailure()
   }
 
+  /** All that was gathered is answered. */
   async #flush(): Promise<void> {
-    this.#send()
+    while (this.#filled > 0 && this.#failure === undefined) {
+      if (this.#underWay < this.#outstanding) this.#send()
+      else await this.#change()
+    }
     await this.#drain()
   }
 
