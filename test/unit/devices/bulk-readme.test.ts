@@ -14,7 +14,7 @@ const rows = readme
     line
       .split('|')
       .slice(1, -1)
-      .map((cell) => cell.trim()),
+      .map((text) => text.trim()),
   )
 const registers = rows
   .filter(([offset = '', , , access = '']) => /^[0-9a-f]{2}$/.test(offset) && /^(?:ro|rw|w1c)$/.test(access))
