@@ -118,6 +118,12 @@ describe('rooms', () => {
     expect(users.map(roomOf)).toEqual(['engine'])
   })
 
+  it('load koffi, which need not be there, in exactly one file, in node/, by a `require` that may fail', () => {
+    expect(SOURCES.filter(({ code }) => importsOf(code).includes('koffi'))).toEqual([])
+    const users = SOURCES.filter(({ code }) => /\(\s*['"]koffi['"]\s*\)/.test(code)).map(({ path }) => path)
+    expect(users).toEqual(['node/libc.ts'])
+  })
+
   it('have no import cycle between them', () => {
     const edges = Object.entries(MAY_IMPORT)
     const settled = new Set<string>()

@@ -1,7 +1,10 @@
 /** What is published, and that it is the same for npm and for JSR. */
 
-import { readFileSync } from 'node:fs'
-import { posix } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
 interface Manifest {
@@ -10,6 +13,8 @@ interface Manifest {
   readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly devDependencies: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional: boolean }>>
 }
 
 function read(path: string): string {
@@ -84,5 +89,35 @@ describe('dist', () => {
     const packages = names.map((line) => line.split(' ').at(-1)).filter((name) => !name?.startsWith('node:'))
     expect(new Set(packages)).toEqual(new Set(['ws']))
     expect(Object.keys(npm.dependencies)).toContain('ws')
+  })
+
+  it('says what to install where koffi, which passes file descriptors, is not', () => {
+    expect(npm.peerDependencies).toEqual({ koffi: `^${npm.devDependencies['koffi']}` })
+    expect(npm.peerDependenciesMeta).toEqual({ koffi: { optional: true } })
+    const folder = mkdtempSync(join(tmpdir(), 'stopcopy-package-'))
+    try {
+      cpSync(new URL('../dist', import.meta.url), join(folder, 'dist'), { recursive: true })
+      cpSync(new URL('../package.json', import.meta.url), join(folder, 'package.json'))
+      mkdirSync(join(folder, 'node_modules'))
+      symlinkSync(
+        fileURLToPath(new URL('../node_modules/ws', import.meta.url)),
+        join(folder, 'node_modules/ws'),
+      )
+      const script = `import { connectFds, fdPassingObstacle } from './dist/node/index.js'
+        console.log(fdPassingObstacle().message)
+        await connectFds('unix:/nowhere').catch(({ code }) => console.log(code))`
+      writeFileSync(join(folder, 'main.mjs'), script)
+      const [message, code] = execFileSync(process.execPath, [join(folder, 'main.mjs')], { encoding: 'utf8' })
+        .trim()
+        .split('\n')
+      const reason =
+        process.platform === 'linux'
+          ? 'the package koffi is not installed, npm install koffi'
+          : `this is ${process.platform}, use Linux`
+      expect(message).toBe(`Cannot pass file descriptors: ${reason}`)
+      expect(code).toBe('EOPNOTSUPP')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 })

@@ -35,8 +35,9 @@ export interface FdFiles {
   signal(fd: number): void
   /** Maps `byteLength` bytes of a file from `offset`. EINVAL where the file is shorter, or no file. */
   map(fd: number, offset: bigint, byteLength: number, access: MapAccess): MappedMemory
-  /** Reads or writes all bytes of a file at a position: for regions that are not mapped. */
+  /** Reads all of `dst` from a file at a position: for regions that are not mapped. EINVAL beyond its end. */
   readAt(fd: number, position: bigint, dst: Uint8Array): void
+  /** Writes all of `src` to a file at a position. */
   writeAt(fd: number, position: bigint, src: Uint8Array): void
   /** Makes a file of memory (memfd) of `byteLength` zero bytes, sealed against another size. */
   createMemory(byteLength: number): number
@@ -49,6 +50,7 @@ export interface FdFiles {
    * called before the descriptor is closed. Its reads wait no more, also those of a peer who shares it.
    */
   watchEvent(fd: number, onCount: (count: bigint) => void): () => void
+  /** Gives the number back. */
   close(fd: number): void
 }
 
