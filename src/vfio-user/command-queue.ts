@@ -11,7 +11,7 @@ import type { MessageHeader } from './header.ts'
 export interface QueuedCommand {
   readonly header: MessageHeader
   readonly payload: Uint8Array
-  /** Descriptors that came with it. Whoever keeps one takes it out; the rest is closed after the answer. */
+  /** Descriptors that came with it. Whoever keeps one takes it out; the rest is closed before the answer. */
   readonly fds: number[]
 }
 

@@ -92,7 +92,7 @@ function backingOf(
     command.fds.length = 0
     return { kind: 'file', fd }
   }
-  // The mapping outlives the descriptor, which is closed after the answer.
+  // The mapping outlives the descriptor, which is closed before the answer.
   const memory = fds.map(fd, offset, Number(byteLength), { write: (access & 2) !== 0 })
   return { kind: 'mapped', memory }
 }

@@ -120,7 +120,6 @@ export class ServerConnection {
       try {
         await this.#answer(command, isFirst)
       } finally {
-        this.#close(command.fds)
         this.#buffers.give(command.payload)
       }
     }
@@ -135,6 +134,8 @@ export class ServerConnection {
     } catch (error) {
       client.gone.throwIfAborted()
       failure = VfioError.is(error) ? error : bug(command, error)
+    } finally {
+      this.#close(command.fds.splice(0))
     }
     this.commands++
     if (failure !== undefined) this.refused++

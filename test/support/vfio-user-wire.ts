@@ -4,10 +4,12 @@
  * @module
  */
 
+import type { FakeDescriptors } from './fake-descriptors.ts'
 import type { MigrationDevice } from '../../src/device/migration-device.ts'
 import type { PciFunction, PciHost } from '../../src/device/pci-function.ts'
 import { type ByteDuplex, memoryPair } from '../../src/transport/index.ts'
 import {
+  type FdDuplex,
   type ServeEvent,
   type ServeOptions,
   type ServeReport,
@@ -159,6 +161,12 @@ export class ScriptedPci implements PciFunction {
   }
 }
 
+/** As those of the server, and what carries descriptors. */
+export interface ServedOptions extends Partial<Omit<ServeOptions, 'pci'>> {
+  pci?: ScriptedPci
+  fds?: FakeDescriptors
+}
+
 /** A device that is being served, and its client. */
 export interface Served {
   readonly client: WireClient
@@ -168,14 +176,16 @@ export interface Served {
 }
 
 /** Serves `device` to a client that has not said anything. */
-export function serveRaw(
-  device: MigrationDevice,
-  options: Partial<ServeOptions> & { pci?: ScriptedPci } = {},
-): Served {
-  const { pci = new ScriptedPci() } = options
+export function serveRaw(device: MigrationDevice, options: ServedOptions = {}): Served {
+  const { pci = new ScriptedPci(), fds, ...others } = options
   const [here, there] = memoryPair()
+  const duplex: ByteDuplex & Partial<FdDuplex> = fds === undefined ? there : { ...there, fds }
   const events: ServeEvent[] = []
-  const report = serveVfioUser(device, there, { onEvent: (event) => events.push(event), ...options, pci })
+  const report = serveVfioUser(device, duplex, {
+    onEvent: (event) => events.push(event),
+    ...others,
+    pci,
+  })
   report.catch(() => {})
   return { client: new WireClient(here), pci, events, report }
 }
@@ -183,7 +193,7 @@ export function serveRaw(
 /** Serves `device` to a client that has agreed on a version. */
 export async function serve(
   device: MigrationDevice,
-  options: Partial<ServeOptions> & { pci?: ScriptedPci; json?: string } = {},
+  options: ServedOptions & { json?: string } = {},
 ): Promise<Served> {
   const { json = '{}', ...others } = options
   const served = serveRaw(device, others)
