@@ -28,6 +28,7 @@ export interface FdPassing {
   map(fd: number, offset: bigint, byteLength: number, access: { readonly write: boolean }): MappedMemory
   /** Reads or writes bytes of a file at a position: for regions that are not mapped. */
   readAt(fd: number, position: bigint, dst: Uint8Array): void
+  /** As {@link readAt}, the other way. */
   writeAt(fd: number, position: bigint, src: Uint8Array): void
   /** Makes a file of memory (memfd) of `byteLength` zero bytes. */
   createMemory(byteLength: number): number
@@ -35,11 +36,13 @@ export interface FdPassing {
   createEvent(): number
   /** What an eventfd counted, and sets it to zero; 0 when there was nothing. */
   readEvent(fd: number): bigint
+  /** Gives a descriptor back to the system. */
   close(fd: number): void
 }
 
 /** A connection that carries descriptors. */
 export interface FdDuplex extends ByteDuplex {
+  /** How they are passed. */
   readonly fds: FdPassing
 }
 
