@@ -71,6 +71,32 @@ export class HostileMessages {
     return way === 1 ? BigInt(this.#number()) : BigInt(this.below(8)) * 4096n
   }
 
+  /** Mostly configuration space. */
+  #region(): number {
+    return this.below(2) === 0 ? 7 : this.below(9)
+  }
+
+  /** Mostly a page. */
+  #length(): bigint {
+    return this.below(4) === 0 ? this.#address() : 4096n
+  }
+
+  /** In a file: mostly its start. */
+  #offset(): bigint {
+    return this.below(4) === 0 ? this.#address() : 0n
+  }
+
+  /** START, STOP or REPORT of DMA logging. */
+  #logging(): [command: number, payload: Buffer] {
+    const way = this.below(4)
+    if (way === 0) return [16, Buffer.concat([u32(24, 0x20006), u64(this.#length()), u32(this.below(2), 0)])]
+    if (way === 1 && this.below(4) === 0) return [16, u32(8, 0x20007)]
+    return [
+      16,
+      Buffer.concat([u32(40 + this.#number(), 0x10008), u64(this.#address(), this.#length(), 4096)]),
+    ]
+  }
+
   /** A command and a payload of the right shape, with values of any kind. */
   #nearly(): [command: number, payload: Buffer] {
     const [command, payload] = this.#shaped()
@@ -84,12 +110,12 @@ export class HostileMessages {
       case 0:
         return [
           2,
-          Buffer.concat([u32(32, this.below(17)), u64(this.#address(), this.#address(), this.#address())]),
+          Buffer.concat([u32(32, this.below(17)), u64(this.#offset(), this.#address(), this.#length())]),
         ]
       case 1:
         return [
           3,
-          Buffer.concat([u32(24 + n(), this.below(5)), u64(this.#address(), this.#address(), 4096, n())]),
+          Buffer.concat([u32(24 + n(), this.below(4)), u64(this.#address(), this.#length(), 4096, n())]),
         ]
       case 2:
         return [4 + this.below(4), u32(32, 0, this.below(10), n(), 0, 0, 0, 0)]
@@ -104,18 +130,18 @@ export class HostileMessages {
           Buffer.concat([u32(20, (1 << this.below(3)) | (8 << this.below(3)), this.below(5), 0, 1), u32(1)]),
         ]
       case 5:
-        return [9, Buffer.concat([u64(this.below(300)), u32(this.below(9), this.below(33))])]
+        return [9, Buffer.concat([u64(this.below(300)), u32(this.#region(), this.below(33))])]
       case 6: {
         const count = this.below(9)
-        return [10, Buffer.concat([u64(this.below(300)), u32(this.below(9), count), this.bytes(count)])]
+        return [10, Buffer.concat([u64(this.below(300)), u32(this.#region(), count), this.bytes(count)])]
       }
       case 7:
         return [9 + this.below(2), Buffer.concat([u64(this.#address()), u32(n(), n())])]
       case 8:
-        return [13, Buffer.alloc(0)]
+        return this.below(4) === 0 ? [13, Buffer.alloc(0)] : this.#logging()
       case 9:
       case 10:
-        return [16, u32(16, 0x20002, this.below(9), 0xffffffff)]
+        return [16, u32(16, 0x20002, this.below(2) === 0 ? 2 : this.below(9), 0xffffffff)]
       case 11:
         return [
           16,
