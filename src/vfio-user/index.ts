@@ -8,7 +8,7 @@ export { VfioUserClient } from './client.ts'
 export type { VfioUserClientOptions } from './client-options.ts'
 export { VfioUserCommand } from './command.ts'
 export type { IrqSetup, RemoteRegion } from './device-calls.ts'
-export type { DmaMemory } from '../device/pci-function.ts'
+export type { DmaMemory, PciBar, PciFunction, PciHost } from '../device/pci-function.ts'
 export type { DmaMapping, DmaUnmapping } from './dma-mappings.ts'
 export type { FdDuplex, FdFiles, FdPassing, MapAccess, MappedMemory } from './fd-passing.ts'
 export type { VfioUserServerInfo } from './greeting.ts'
@@ -19,3 +19,13 @@ export { type ServerQuirks, SERVER_QUIRKS } from './quirks.ts'
 export { serveVfioUser, type ServeOptions } from './serve.ts'
 export type { ServeEvent, ServeReport } from './serve-report.ts'
 export type { Capabilities, VersionMessage } from './version.ts'
+export {
+  type ServerFacts,
+  WireBench,
+  type WireBenchOptions,
+  type WireCase,
+  wireConformance,
+  type WireFinding,
+  type WireNeed,
+  type WireSafety,
+} from './wire-cases/index.ts'

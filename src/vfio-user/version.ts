@@ -37,8 +37,11 @@ export interface Capabilities {
 
 /** A VERSION message, either way. */
 export interface VersionMessage {
+  /** 0; versions of other numbers do not work together. */
   readonly major: number
+  /** The lower of both sides' is spoken. */
   readonly minor: number
+  /** What the side can do. */
   readonly capabilities: Capabilities
 }
 
