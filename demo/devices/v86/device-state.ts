@@ -17,7 +17,7 @@
  */
 
 import { VfioError } from 'stopcopy'
-import type { V86Core } from './internals.ts'
+import type { V86Core, V86Cpu } from './internals.ts'
 import { type BufferInfo, revive, treeOf } from './state-tree.ts'
 
 const MAGIC = 0x36386370
@@ -76,6 +76,7 @@ export function saveDeviceState(core: V86Core, room: Uint8Array): number {
 /** Takes a state over; RAM and video memory stay. Throws what v86 throws, and then the machine is of no use. */
 export function restoreDeviceState({ cpu }: V86Core, state: ReadState): void {
   cpu.unpack_memory = () => {}
+  clearClockOffset(cpu)
   try {
     cpu.set_state(state)
   } finally {
@@ -118,6 +119,17 @@ export function readDeviceState(bytes: Uint8Array, { cpu }: V86Core): ReadState 
       `its v86 has ${String(memoryBytes)} bytes of RAM and ${String(vgaBytes)} of video memory, this one another size`,
     )
   return state
+}
+
+/**
+ * v86's `set_tsc` forgets the offset that an earlier one left: of a machine that took a state over before, the
+ * time stamp counter would come out too high by its age, and each hand-over would add the ages of both machines.
+ * A guest that sees hours pass in an instant may owe them to another of its processes, and show no sign of life
+ * meanwhile. Set to itself, the counter has no offset; where v86 does it right, nothing changes.
+ */
+function clearClockOffset({ wm, current_tsc: counter }: V86Cpu): void {
+  wm.exports.store_current_tsc()
+  wm.exports.set_tsc(counter[0] as number, counter[1] as number)
 }
 
 /** What v86 would save, without what is a memory region or is made from one. */
