@@ -35,7 +35,7 @@ export function treeOf(values: readonly unknown[]): { tree: unknown; buffers: Ui
 /** A machine waits for this: a loop takes half the time of `map`, and most values are numbers, or gaps. */
 function flattenAll(values: readonly unknown[], buffers: Uint8Array[]): unknown[] {
   const { length } = values
-  const flat = new Array<unknown>(length)
+  const flat: unknown[] = []
   for (let n = 0; n < length; n++) {
     const value = values[n]
     // JSON writes a gap as null.
