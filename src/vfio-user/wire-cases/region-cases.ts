@@ -8,7 +8,7 @@ import { VfioUserCommand } from '../command.ts'
 import { RegionAccess } from '../structs.ts'
 import { CONFIG_REGION, joined, regionAccess } from './messages.ts'
 import type { Trial } from './trial.ts'
-import { NotApplicable, type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { NotApplicable, type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { REGION_READ, REGION_WRITE } = VfioUserCommand
 const HEAD_BYTES = RegionAccess.byteLength
@@ -21,7 +21,7 @@ const MSIX = 0x11
 const MSIX_INDEX = 2
 
 /** REGION_READ, REGION_WRITE and configuration space. */
-export function regionCases(): WireCase[] {
+export function regionCases(): BenchCase[] {
   return wireCases('region', [
     {
       name: 'configuration space is read',
