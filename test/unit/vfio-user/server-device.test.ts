@@ -34,13 +34,13 @@ describe('device, region and interrupt info', () => {
     await leave(served)
   })
 
-  it('REGION_INFO: sizes of BARs and configuration space, 0 of all others', async () => {
+  it('REGION_INFO: sizes of BARs, the one of MSI-X too, and configuration space, 0 of all others', async () => {
     const pci = new ScriptedPci([
       { index: 0, kind: 'io', byteLength: 8 },
       { index: 2, kind: 'memory', bits: 64, byteLength: 4096 },
     ])
     const served = await serveMtty({ pci })
-    const sizes = [8, 0, 4096, 0, 0, 0, 0, 256, 0]
+    const sizes = [8, 4096, 4096, 0, 0, 0, 0, 256, 0]
     for (const [index, size] of sizes.entries()) {
       const info = await served.client.ok(REGION_INFO, u32(32, 0, index, 0, 0, 0, 0, 0))
       expect(info).toEqual(u32(32, size > 0 ? 3 : 0, index, 0, size, 0, 0, 0))
@@ -104,7 +104,8 @@ describe('registers', () => {
   it.each<[string, Buffer]>([
     ['of a region that is not there', access(0, 0xdeadbeef, 4)],
     ['of region 9', access(0, 9, 1)],
-    ['of a BAR that is not there', access(0, 1, 1)],
+    ['of a BAR that is not there', access(0, 2, 1)],
+    ['past the end of the BAR of MSI-X', access(4095, 1, 2)],
     ['of the ROM', access(0, 6, 1)],
     ['past the end', access(7, 0, 2)],
     ['past the end of configuration space', access(255, 7, 2)],
@@ -116,6 +117,16 @@ describe('registers', () => {
     const served = await serveMtty()
     expect(await served.client.errno(READ, head)).toBe(22)
     expect(await served.client.errno(WRITE, head, Buffer.alloc(head.length < 16 ? 0 : 4))).toBe(22)
+    await leave(served)
+  })
+
+  it('the BAR of MSI-X has the table, where vectors are masked at first, and what is written to it', async () => {
+    const served = await serveMtty()
+    const table = await served.client.ok(READ, access(0, 1, 64))
+    expect(table.subarray(16)).toEqual(u32(...[0, 1, 2, 3].flatMap(() => [0, 0, 0, 1])))
+    await served.client.ok(WRITE, access(16, 1, 16), u32(0xfee0_0000, 0, 0x41, 0))
+    const entry = await served.client.ok(READ, access(16, 1, 16))
+    expect(entry.subarray(16)).toEqual(u32(0xfee0_0000, 0, 0x41, 0))
     await leave(served)
   })
 
