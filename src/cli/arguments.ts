@@ -8,13 +8,18 @@ import { Argument, InvalidArgumentError, Option } from 'commander'
 import { VfioError } from '../errors.ts'
 import { parseTransportUrl } from '../node/transport-url.ts'
 import { formatBytes, parseByteRate, parseByteSize } from './byte-size.ts'
-import { DEVICE_SPECS, parseDeviceSpec } from './device-spec.ts'
+import { DEVICE_SPECS, OWN_SPECS, parseDeviceSpec, parseOwnSpec } from './device-spec.ts'
 import { parseDuration } from './duration.ts'
 import { parseInteger } from './words.ts'
 
 /** A device. */
 export function deviceArgument(name = '<device>'): Argument {
   return new Argument(name, DEVICE_SPECS).argParser(checked(parseDeviceSpec))
+}
+
+/** A device that is created here. */
+export function ownDeviceArgument(): Argument {
+  return new Argument('<device>', OWN_SPECS).argParser(checked(parseOwnSpec))
 }
 
 /** The stream that a command reads. */

@@ -1,5 +1,6 @@
 /**
- * Device specs of the command line: `mtty[:ports=1|2]` and `bulk[:size=256MiB,seed=1]`.
+ * Device specs of the command line: `mtty[:ports=1|2]`, `bulk[:size=256MiB,seed=1]`, and of another program's
+ * device `vfio-user:PATH`.
  *
  * @module
  */
@@ -22,8 +23,17 @@ export interface BulkSpec {
   readonly seed?: number
 }
 
-/** What a spec says; what it leaves out comes from the stream, or from {@link BULK_DEFAULTS}. */
-export type DeviceSpec = MttySpec | BulkSpec
+/** A device that another program serves. */
+export interface ServedSpec {
+  readonly type: 'vfio-user'
+  /** The UNIX socket of its server. */
+  readonly path: string
+}
+
+/** A device of this package: what the spec leaves out comes from the stream, or from {@link BULK_DEFAULTS}. */
+export type OwnSpec = MttySpec | BulkSpec
+/** What a spec says. */
+export type DeviceSpec = OwnSpec | ServedSpec
 
 /** A `save bulk` that says nothing: 256 MiB of pseudo-random memory. */
 export const BULK_DEFAULTS: { readonly size: number; readonly seed: number } = {
@@ -31,8 +41,10 @@ export const BULK_DEFAULTS: { readonly size: number; readonly seed: number } = {
   seed: 1,
 }
 
+/** For `--help`: devices of this package. */
+export const OWN_SPECS = 'mtty[:ports=1|2] or bulk[:size=256MiB,seed=1]'
 /** For `--help`. */
-export const DEVICE_SPECS = 'mtty[:ports=1|2] or bulk[:size=256MiB,seed=1]'
+export const DEVICE_SPECS = 'mtty[:ports=1|2], bulk[:size=256MiB,seed=1] or vfio-user:SOCKET'
 
 /**
  * Reads a device spec.
@@ -40,12 +52,28 @@ export const DEVICE_SPECS = 'mtty[:ports=1|2] or bulk[:size=256MiB,seed=1]'
  * @throws RangeError for an unknown device or option, or a value out of range
  */
 export function parseDeviceSpec(text: string): DeviceSpec {
+  const path = /^vfio-user:(.+)$/s.exec(text)?.[1]
+  if (path !== undefined) return { type: 'vfio-user', path }
+  return parseSpec(text, DEVICE_SPECS)
+}
+
+/**
+ * Reads the spec of a device that is to be created here.
+ *
+ * @throws RangeError as {@link parseDeviceSpec}
+ */
+export function parseOwnSpec(text: string): OwnSpec {
+  return parseSpec(text, OWN_SPECS)
+}
+
+function parseSpec(text: string, specs: string): OwnSpec {
   const colon = text.indexOf(':')
   const type = colon < 0 ? text : text.slice(0, colon)
+  if (type !== 'mtty' && type !== 'bulk')
+    throw new RangeError(`Cannot read device "${text}": there is no device "${type}", use ${specs}`)
   const options = colon < 0 ? [] : parseOptions(text, text.slice(colon + 1))
   if (type === 'mtty') return options.reduce<MttySpec>(withMttyOption, { type })
-  if (type === 'bulk') return options.reduce<BulkSpec>(withBulkOption, { type })
-  throw new RangeError(`Cannot read device "${text}": there is no device "${type}", use ${DEVICE_SPECS}`)
+  return options.reduce<BulkSpec>(withBulkOption, { type })
 }
 
 type Option = readonly [name: string, value: string]
@@ -55,7 +83,7 @@ function parseOptions(text: string, list: string): Option[] {
   return list.split(',').map((option) => {
     const [name = '', value, ...rest] = option.split('=')
     if (name === '' || value === undefined || value === '' || rest.length > 0)
-      throw new RangeError(`Cannot read device "${text}": "${option}" is no option, use ${DEVICE_SPECS}`)
+      throw new RangeError(`Cannot read device "${text}": "${option}" is no option, use ${OWN_SPECS}`)
     if (seen.has(name)) throw new RangeError(`Cannot read device "${text}": ${name} comes twice, say it once`)
     seen.add(name)
     return [name, value]
@@ -77,5 +105,5 @@ function withBulkOption(spec: BulkSpec, [name, value]: Option): BulkSpec {
 }
 
 function unknownOption(type: string, name: string): never {
-  throw new RangeError(`Cannot read device ${type}: it has no option "${name}", use ${DEVICE_SPECS}`)
+  throw new RangeError(`Cannot read device ${type}: it has no option "${name}", use ${OWN_SPECS}`)
 }

@@ -5,6 +5,8 @@
  */
 
 import type { ConfigurationValue } from '../device/driver.ts'
+import type { MigrationDevice } from '../device/migration-device.ts'
+import type { PciFunction } from '../device/pci-function.ts'
 import { VfioDevice } from '../device/vfio-device.ts'
 import {
   type BulkDriver,
@@ -16,27 +18,36 @@ import {
 import { VfioError } from '../errors.ts'
 import { formatBytes } from './byte-size.ts'
 import { loadMemory, type MemoryFile, openMemoryFile } from './device-memory.ts'
-import { BULK_DEFAULTS, type DeviceSpec } from './device-spec.ts'
+import { BULK_DEFAULTS, type DeviceSpec, type OwnSpec } from './device-spec.ts'
 import { withProgress } from './progress.ts'
+import { openServed } from './served-device.ts'
 
 /** An open device and what there is to say about it. */
 export interface OpenedDevice {
-  readonly device: VfioDevice
+  readonly device: MigrationDevice
+  /** As a bus sees it, where it is of this package. */
+  readonly pci?: PciFunction
   /** Its driver, where it is a bulk device. */
   readonly bulk?: BulkDriver
   /** Its memory, where it has one. */
   readonly memory?: BulkMemory
   /** Its options, for `--json`. */
-  readonly options: { readonly type: string; readonly ports?: number; readonly memoryBytes?: number }
+  readonly options: {
+    readonly type: string
+    readonly ports?: number
+    readonly memoryBytes?: number
+    readonly socket?: string
+  }
   /** The same for people: `bulk with 64 MiB of memory`. */
   readonly name: string
 }
 
 /** Opens an mtty. */
 export async function openMtty(ports: 1 | 2): Promise<OpenedDevice> {
-  const device = await VfioDevice.open(createMtty({ ports }))
+  const mtty = createMtty({ ports })
+  const device = await VfioDevice.open(mtty)
   const name = `mtty with ${ports === 1 ? '1 port' : '2 ports'}`
-  return { device, options: { type: 'mtty', ports }, name }
+  return { device, pci: mtty.pci, options: { type: 'mtty', ports }, name }
 }
 
 /** Opens a bulk device, idle unless it is given a workload. ENOMEM, EINVAL when the memory is more than any device can have. */
@@ -47,7 +58,17 @@ export async function openBulk(
   const bulk = createBulk({ memoryBytes, ...options })
   const device = await VfioDevice.open(bulk)
   const name = `bulk with ${formatBytes(memoryBytes)} of memory`
-  return { device, bulk, memory: bulk.memory, options: { type: 'bulk', memoryBytes }, name }
+  return { device, pci: bulk.pci, bulk, memory: bulk.memory, options: { type: 'bulk', memoryBytes }, name }
+}
+
+/** Opens the device that a spec names: as {@link openFresh}, or at its server as it is. */
+export async function openNamed(
+  spec: DeviceSpec,
+  memory: string | undefined,
+  options: Pick<BulkOptions, 'compression' | 'workload'>,
+  signal: AbortSignal,
+): Promise<OpenedDevice> {
+  return spec.type === 'vfio-user' ? openServed(spec.path, signal) : openFresh(spec, memory, options, signal)
 }
 
 /**
@@ -56,7 +77,7 @@ export async function openBulk(
  * @param memory - name of a file whose bytes are the memory of the bulk device
  */
 export async function openFresh(
-  spec: DeviceSpec,
+  spec: OwnSpec,
   memory: string | undefined,
   options: Pick<BulkOptions, 'compression' | 'workload'>,
   signal: AbortSignal,
@@ -100,6 +121,20 @@ export interface DeviceElsewhere {
 }
 
 /**
+ * Opens the device for one elsewhere: as {@link openFitting}, or at its server as it is; whether that one fits is
+ * seen when it is loaded.
+ */
+export async function openCounterpart(
+  spec: DeviceSpec | undefined,
+  elsewhere: DeviceElsewhere,
+  maxMemory: number,
+  signal: AbortSignal,
+): Promise<OpenedDevice> {
+  if (spec?.type === 'vfio-user') return openServed(spec.path, signal)
+  return openFitting(spec, elsewhere, maxMemory)
+}
+
+/**
  * Opens the device that fits one elsewhere; what the spec says comes first.
  *
  * @param maxMemory - most bytes of device memory, checked before anything is allocated
@@ -107,7 +142,7 @@ export interface DeviceElsewhere {
  * EMSGSIZE above `maxMemory`
  */
 export async function openFitting(
-  spec: DeviceSpec | undefined,
+  spec: OwnSpec | undefined,
   elsewhere: DeviceElsewhere,
   maxMemory: number,
 ): Promise<OpenedDevice> {

@@ -6,6 +6,7 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { addConformance } from './commands/conformance.ts'
 import { addDemo } from './commands/demo.ts'
 import { addExplain } from './commands/explain.ts'
 import { addPath } from './commands/path.ts'
@@ -14,6 +15,7 @@ import { addResolve } from './commands/resolve.ts'
 import { addRestore } from './commands/restore.ts'
 import { addSave } from './commands/save.ts'
 import { addSend } from './commands/send.ts'
+import { addServe } from './commands/serve.ts'
 import { addInspect, addVerify } from './commands/survey.ts'
 import { MigrationError } from '../migrate/index.ts'
 import { ExitCode, type Failure, failureLine, failureOf, UsageError } from './failure.ts'
@@ -65,6 +67,8 @@ Examples:
   $ stopcopy save bulk --memory disk.img -o disk.stopcopy
   $ stopcopy verify disk.stopcopy
   $ stopcopy restore bulk disk.stopcopy --memory-out copy.img
+  $ stopcopy serve mtty --socket /tmp/mtty.sock
+  $ stopcopy conformance --socket /tmp/mtty.sock
   $ stopcopy explain ENOMSG`,
     )
   const commands = [
@@ -76,6 +80,8 @@ Examples:
     addRestore,
     addInspect,
     addVerify,
+    addServe,
+    addConformance,
     addPath,
     addExplain,
   ]

@@ -15,7 +15,7 @@ import {
 } from '../migrate/index.ts'
 import type { Connection } from '../node/index.ts'
 import type { DeviceSpec } from './device-spec.ts'
-import { type OpenedDevice, openFitting } from './open-device.ts'
+import { type OpenedDevice, openCounterpart } from './open-device.ts'
 
 /** A device that is here now. */
 export interface Arrival {
@@ -118,7 +118,9 @@ export class ReceivingEnd {
       )
     const { type, configuration = {} } = stream.identity
     const elsewhere = { type, configuration, action: 'receive' } as const
-    guest.opened = await openFitting(this.#options.spec, elsewhere, this.#options.maxMemory)
+    const { spec, maxMemory, receive } = this.#options
+    const signal = receive.signal ?? new AbortController().signal
+    guest.opened = await openCounterpart(spec, elsewhere, maxMemory, signal)
     this.#opened = guest.opened
     this.#options.onOffer(guest.opened, guest.peer)
     return [guest.opened.device]

@@ -114,7 +114,11 @@ function createBench(
   }
   const donorStream = async (): Promise<Uint8Array> => {
     const donor = await open()
-    return readStream(donor)
+    const stream = await readStream(donor)
+    // At once, since the author may have few devices.
+    await Promise.allSettled([donor.close()])
+    devices.splice(devices.indexOf(donor), 1)
+    return stream
   }
   return {
     options,

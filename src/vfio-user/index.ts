@@ -19,3 +19,13 @@ export { type ServerQuirks, SERVER_QUIRKS } from './quirks.ts'
 export { serveVfioUser, type ServeOptions } from './serve.ts'
 export type { ServeEvent, ServeReport } from './serve-report.ts'
 export type { Capabilities, VersionMessage } from './version.ts'
+export {
+  type ServerFacts,
+  WireBench,
+  type WireBenchOptions,
+  type WireCase,
+  wireConformance,
+  type WireFinding,
+  type WireNeed,
+  type WireSafety,
+} from './wire-cases/index.ts'

@@ -52,7 +52,7 @@ export function addReceive(program: Command, terminal: Terminal): void {
     .command('receive')
     .summary('a live device from another process')
     .description(
-      'Wait for a device that another stopcopy sends, and run it. Prints the URL it listens on first. A peer that is refused or breaks off costs one line on stderr, and the next one can come.',
+      'Wait for a device that another stopcopy sends, and run it. Prints the URL it listens on first. A peer that is refused or breaks off costs one line on stderr, and the next one can come. A device of a vfio-user server runs there on; whether it outlives this command is up to the server.',
     )
     .addArgument(deviceArgument('[device]'))
     .addOption(
@@ -78,6 +78,7 @@ Examples:
   $ stopcopy receive --listen unix:/tmp/here
   $ stopcopy receive --listen tcp:127.0.0.1:4711 --keep --run-for 5s
   $ stopcopy receive bulk -l unix:/tmp/here --memory-out copy.img
+  $ stopcopy receive vfio-user:/run/device.sock -l unix:/tmp/here
   $ stopcopy receive -l tls:0.0.0.0:4711 --cert c.pem --key k.pem \\
       --ca ca.pem --mutual`,
     )

@@ -14,7 +14,7 @@ import { formatTransfer } from '../byte-size.ts'
 import { storeMemory } from '../device-memory.ts'
 import type { DeviceSpec } from '../device-spec.ts'
 import { UsageError } from '../failure.ts'
-import { type OpenedDevice, openFitting } from '../open-device.ts'
+import { type OpenedDevice, openCounterpart } from '../open-device.ts'
 import { withProgress } from '../progress.ts'
 import { isStdio, openSource } from '../stdio.ts'
 import type { Terminal } from '../terminal.ts'
@@ -22,6 +22,7 @@ import type { Terminal } from '../terminal.ts'
 interface Options {
   readonly memoryOut?: string
   readonly maxMemory: number
+  readonly run?: true
   readonly json?: true
 }
 
@@ -31,7 +32,7 @@ export function addRestore(program: Command, terminal: Terminal): void {
     .command('restore')
     .summary('a device from a migration stream')
     .description(
-      'Create a device that fits a migration stream, and load it. All is verified; the device stays in STOP, so that what it holds is what was saved.',
+      'Create a device that fits a migration stream, or take the one of a vfio-user server, and load it. All is verified; the device stays in STOP, so that what it holds is what was saved.',
     )
     .addArgument(deviceArgument())
     .addArgument(inputArgument())
@@ -40,6 +41,7 @@ export function addRestore(program: Command, terminal: Terminal): void {
       "write the device's memory here; written beside and renamed on success",
     )
     .addOption(maxMemoryOption())
+    .option('--run', 'let the device of a vfio-user server run, once it is loaded')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -47,6 +49,7 @@ export function addRestore(program: Command, terminal: Terminal): void {
 Examples:
   $ stopcopy restore bulk disk.stopcopy --memory-out copy.img
   $ stopcopy restore mtty:ports=2 mtty.stopcopy
+  $ stopcopy restore vfio-user:/run/device.sock device.stopcopy --run
   $ ssh host cat disk.stopcopy | stopcopy restore bulk - --memory-out copy.img`,
     )
     .action((spec: DeviceSpec, input: string, options: Options) =>
@@ -60,7 +63,9 @@ async function restoreDevice(
   options: Options,
   terminal: Terminal,
 ): Promise<void> {
-  const { memoryOut } = options
+  const { memoryOut, run } = options
+  if (run && spec.type !== 'vfio-user')
+    throw new UsageError(`Cannot let ${spec.type} run: it ends with the command, leave --run out`)
   if (memoryOut !== undefined && spec.type !== 'bulk')
     throw new UsageError(
       `Cannot write memory: a device of type ${spec.type} has none, leave --memory-out out`,
@@ -74,7 +79,8 @@ async function restoreDevice(
     terminal.signal,
   )
   try {
-    const report = await load(opened, source, memoryOut, terminal.signal)
+    const finalState = run ? DeviceState.RUNNING : DeviceState.STOP
+    const report = await load(opened, source, { memoryOut, finalState }, terminal.signal)
     if (options.json) {
       const state = deviceStateName(report.state)
       terminal.json({
@@ -103,7 +109,7 @@ async function openDestination(
     const prelude = await readPrelude(input)
     const { header, configuration, source } = prelude
     const elsewhere = { type: header.deviceType, configuration, action: 'restore' } as const
-    return { opened: await openFitting(spec, elsewhere, maxMemory), source }
+    return { opened: await openCounterpart(spec, elsewhere, maxMemory, signal), source }
   } catch (error) {
     await settle(() => input.cancel(error))
     throw error
@@ -116,7 +122,7 @@ async function openDestination(
 async function load(
   { device, memory }: OpenedDevice,
   source: ByteSource,
-  memoryOut: string | undefined,
+  { memoryOut, finalState }: { memoryOut: string | undefined; finalState: DeviceState },
   signal: AbortSignal,
 ): Promise<RestoreReport> {
   const sink = memoryOut === undefined ? undefined : fileSink(memoryOut)
@@ -124,7 +130,7 @@ async function load(
     // First, so that a name that cannot be written fails before the work.
     await sink?.open?.()
     const report = await withProgress('restoring', ({ update }) =>
-      restore(device, source, { signal, onProgress: update, finalState: DeviceState.STOP }),
+      restore(device, source, { signal, onProgress: update, finalState }),
     )
     if (sink !== undefined && memory !== undefined) {
       await withProgress('writing memory', ({ update }) =>

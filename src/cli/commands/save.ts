@@ -7,12 +7,12 @@
 import { type Command, Option } from 'commander'
 import type { Compression } from '../../driver/index.ts'
 import { save, type SaveReport } from '../../migrate/index.ts'
-import { deviceStateName } from '../../uapi/state.ts'
+import { DeviceState, deviceStateName } from '../../uapi/state.ts'
 import { formatTransfer } from '../byte-size.ts'
 import { deviceArgument } from '../arguments.ts'
 import type { DeviceSpec } from '../device-spec.ts'
 import { UsageError } from '../failure.ts'
-import { openFresh, type OpenedDevice } from '../open-device.ts'
+import { openNamed, type OpenedDevice } from '../open-device.ts'
 import { withProgress } from '../progress.ts'
 import { isStdio, openSink } from '../stdio.ts'
 import type { Terminal } from '../terminal.ts'
@@ -21,6 +21,7 @@ interface Options {
   readonly output: string
   readonly memory?: string
   readonly compress: Compression
+  readonly run?: true
   readonly json?: true
 }
 
@@ -29,7 +30,9 @@ export function addSave(program: Command, terminal: Terminal): void {
   program
     .command('save')
     .summary('a device into a migration stream')
-    .description('Create a device, stop it and write its state as a checked migration stream.')
+    .description(
+      'Create a device, or take the one of a vfio-user server, stop it and write its state as a checked migration stream. A device of a server stays in STOP.',
+    )
     .addArgument(deviceArgument())
     .requiredOption('-o, --output <file>', 'the stream; written beside and renamed on success; - is stdout')
     .option('-m, --memory <file>', 'the bytes of this file are the memory of the bulk device')
@@ -38,6 +41,7 @@ export function addSave(program: Command, terminal: Terminal): void {
         .choices(['none', 'lz4'])
         .default('none'),
     )
+    .option('--run', 'let the device of a vfio-user server run on, once it is saved')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -46,6 +50,7 @@ Examples:
   $ stopcopy save bulk --memory disk.img -o disk.stopcopy
   $ stopcopy save bulk:size=1.5GiB,seed=7 -o bulk.stopcopy
   $ stopcopy save mtty:ports=2 -o mtty.stopcopy
+  $ stopcopy save vfio-user:/run/device.sock --run -o device.stopcopy
   $ stopcopy save bulk -m a.img --compress lz4 -o - | ssh host stopcopy verify -`,
     )
     .action((spec: DeviceSpec, options: Options) => saveDevice(spec, options, terminal))
@@ -54,11 +59,12 @@ Examples:
 async function saveDevice(spec: DeviceSpec, options: Options, terminal: Terminal): Promise<void> {
   checkOptions(spec, options)
   if (isStdio(options.output)) terminal.leaveStdout()
-  const opened = await openFresh(spec, options.memory, { compression: options.compress }, terminal.signal)
+  const opened = await openNamed(spec, options.memory, { compression: options.compress }, terminal.signal)
   try {
     const { signal } = terminal
+    const finalState = options.run ? DeviceState.RUNNING : DeviceState.STOP
     const report = await withProgress('saving', ({ update }) =>
-      save(opened.device, openSink(options.output), { signal, onProgress: update }),
+      save(opened.device, openSink(options.output), { signal, onProgress: update, finalState }),
     )
     if (options.json) {
       const state = deviceStateName(report.state)
@@ -69,13 +75,15 @@ async function saveDevice(spec: DeviceSpec, options: Options, terminal: Terminal
   }
 }
 
-function checkOptions(spec: DeviceSpec, { memory, compress, output, json }: Options): void {
+function checkOptions(spec: DeviceSpec, { memory, compress, output, run, json }: Options): void {
   if (json && isStdio(output))
     throw new UsageError('Cannot print JSON: stdout carries the stream, write it to a file')
   if (compress !== 'none' && spec.type !== 'bulk')
     throw new UsageError(
       `Cannot compress memory: a device of type ${spec.type} has none, leave --compress out`,
     )
+  if (run && spec.type !== 'vfio-user')
+    throw new UsageError(`Cannot let ${spec.type} run on: it ends with the command, leave --run out`)
   if (memory === undefined) return
   if (spec.type !== 'bulk')
     throw new UsageError(`Cannot take a file as memory: a device of type ${spec.type} has none, use bulk`)
@@ -83,7 +91,12 @@ function checkOptions(spec: DeviceSpec, { memory, compress, output, json }: Opti
     throw new UsageError('Cannot take a file as memory: size and seed come from the file, leave them out')
 }
 
-function lines({ name }: OpenedDevice, output: string, { bytes, elapsedMs }: SaveReport): string[] {
+function lines(
+  { name, options }: OpenedDevice,
+  output: string,
+  { bytes, elapsedMs, state }: SaveReport,
+): string[] {
   const to = isStdio(output) ? 'stdout' : output
-  return [`Saved ${name} to ${to}:`, `  ${formatTransfer(bytes, elapsedMs)}`]
+  const now = options.socket === undefined ? '' : `; it is in ${deviceStateName(state)}`
+  return [`Saved ${name} to ${to}${now}:`, `  ${formatTransfer(bytes, elapsedMs)}`]
 }

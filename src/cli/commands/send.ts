@@ -14,7 +14,7 @@ import { UsageError } from '../failure.ts'
 import { MigrationTimeline } from '../migration-timeline.ts'
 import { SourceBar } from '../migration-bar.ts'
 import { sourceLines } from '../migration-text.ts'
-import { type OpenedDevice, openFresh } from '../open-device.ts'
+import { type OpenedDevice, openNamed } from '../open-device.ts'
 import { writeText } from '../write-text.ts'
 import { pause } from '../pause.ts'
 import { Route } from '../sending-end.ts'
@@ -53,7 +53,7 @@ export function addSend(program: Command, terminal: Terminal): void {
     .command('send')
     .summary('a live device to another process')
     .description(
-      'Create a device, let it work, and migrate it to a stopcopy that receives: it works on while its state is sent, and stops for the last of it. Never do both ends run.',
+      'Create a device, or take the one of a vfio-user server, let it work, and migrate it to a stopcopy that receives: it works on while its state is sent, and stops for the last of it. Never do both ends run.',
     )
     .addArgument(deviceArgument())
     .addOption(urlOption('-t, --to <url>', 'where it listens, as receive prints it'))
@@ -119,6 +119,7 @@ Exit code 0: the destination runs the device. 1: it does not; stderr says who.
 Examples:
   $ stopcopy send bulk:size=512MiB --dirty-rate 20000 --to unix:/tmp/here
   $ stopcopy send bulk -m disk.img --to tcp:127.0.0.1:4711 --downtime-limit 50ms
+  $ stopcopy send vfio-user:/run/device.sock --to unix:/tmp/here
   $ stopcopy send mtty --to tls:host:4711 --ca ca.pem --cert c.pem --key k.pem`,
     )
     .action((spec: DeviceSpec, options: Options) => new Send(spec, options, terminal).run())
@@ -147,7 +148,7 @@ class Send {
     const { signal } = this.#terminal
     const { to } = this.#options
     const route = new Route(to, await clientTls(this.#options))
-    const opened = await openFresh(this.#spec, this.#options.memory, this.#workload, signal)
+    const opened = await openNamed(this.#spec, this.#options.memory, this.#workload, signal)
     try {
       await pause(this.#options.runFor, signal)
       const report = await this.#migrate(opened, route).finally(() => this.#bar.stop())

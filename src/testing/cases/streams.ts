@@ -58,6 +58,8 @@ export function streamCases(): CaseBody[] {
           await destination.setState(DeviceState.STOP)
           const did = `a save after a restore with ${early.length} bytes read in PRE_COPY`
           expectSameBytes(did, await readStream(destination), await readStream(source))
+          await source.close()
+          await destination.close()
         }
       },
     },

@@ -152,8 +152,8 @@ async function readOnce(trial: Trial, size: number): Promise<number> {
     reply.length === HEAD_BYTES + count || isPadded,
     `${HEAD_BYTES + count} bytes, or padded to ${HEAD_BYTES + size}`,
   )
-  if (isPadded && count < size && trial.facts.isLibvfioUser)
-    trial.remark = 'libvfio-user: replies are padded to what was asked, as its client demands; n counts'
+  if (isPadded && count < size)
+    trial.habit('replies are padded to what was asked, as its client demands; n counts')
   return count
 }
 

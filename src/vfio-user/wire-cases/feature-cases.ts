@@ -65,8 +65,7 @@ export function featureCases(): WireCase[] {
           return
         }
         await trial.refused(['EINVAL', 'ENOTTY', 'EOPNOTSUPP'], DEVICE_FEATURE, featureGet(MIG_DATA_SIZE, 8))
-        if (trial.facts.isLibvfioUser)
-          trial.remark = 'libvfio-user: it has no MIG_DATA_SIZE; what is read is what is measured'
+        trial.habit('it has no MIG_DATA_SIZE; what is read is what is measured')
       },
     },
     refused('a PROBE of a SET that a feature does not have', featureProbe(MIGRATION, SET)),

@@ -8,13 +8,16 @@
 
 import { DeviceState, deviceStateName, MigrationFlag } from '../../uapi/state.ts'
 import { VfioUserCommand } from '../command.ts'
-import { CONFIG_REGION, deviceInfo, getState, setState } from './messages.ts'
+import { CONFIG_REGION, deviceInfo, getState, regionAccess, setState } from './messages.ts'
 import { readRegion } from './region-cases.ts'
-import { errnoQuirk, type Trial } from './trial.ts'
+import type { Trial } from './trial.ts'
 import { NotApplicable, type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
-const { DEVICE_FEATURE, DEVICE_GET_INFO } = VfioUserCommand
+const { DEVICE_FEATURE, DEVICE_GET_INFO, REGION_READ } = VfioUserCommand
 const { ERROR, STOP, RUNNING, STOP_COPY, RUNNING_P2P, PRE_COPY, PRE_COPY_P2P } = DeviceState
+
+const GATE =
+  'in STOP and STOP_COPY there are only region access, features and MIG_DATA_READ; ask for the rest, and set up DMA and interrupts, in another state'
 
 /** Requests for a state while the device is RUNNING. */
 export function runningStateCases(): WireCase[] {
@@ -119,16 +122,17 @@ function refusedState(at: DeviceState, target: number): WireCaseBody {
 function infoIn(state: DeviceState, needs: WireCaseBody['needs'] & object): WireCaseBody {
   return {
     name: `the device is described in ${deviceStateName(state)}`,
-    rule: 'no state takes away what a device says of itself',
+    rule: 'a device says what it is in every state, or refuses in STOP and STOP_COPY: EINVAL, and the connection goes on',
     safety: 'changes',
     needs,
     at: state,
     body: async (trial) => {
-      const gate = errnoQuirk(
-        'EINVAL',
-        `libvfio-user: in STOP and STOP_COPY there are only region access, features and MIG_DATA_READ; ask for the rest, and set up DMA and interrupts, in another state`,
-      )
-      await trial.replyOf(16, DEVICE_GET_INFO, deviceInfo(), gate)
+      if (state === PRE_COPY) {
+        await trial.replyOf(16, DEVICE_GET_INFO, deviceInfo())
+        return
+      }
+      const reply = await trial.successOrHabit(DEVICE_GET_INFO, deviceInfo(), 'EINVAL', GATE)
+      trial.expect((reply?.length ?? 16) === 16, 'a reply with 16 bytes behind its header')
     },
   }
 }
@@ -136,12 +140,17 @@ function infoIn(state: DeviceState, needs: WireCaseBody['needs'] & object): Wire
 function configIn(state: DeviceState, needs: WireCaseBody['needs'] & object): WireCaseBody {
   return {
     name: `configuration space is read in ${deviceStateName(state)}`,
-    rule: 'registers can be read while the device is stopped or saved, and reading alters no stream',
+    rule: 'registers can be read while the device is stopped; in STOP_COPY they can, or it is EINVAL, and no byte of the stream changes',
     safety: 'changes',
     needs,
     at: state,
     body: async (trial) => {
-      await readRegion(trial, CONFIG_REGION, 0, 4, state === STOP_COPY)
+      if (state !== STOP_COPY) {
+        await readRegion(trial, CONFIG_REGION, 0, 4)
+        return
+      }
+      const request = regionAccess(CONFIG_REGION, 0n, 4)
+      await trial.successOrHabit(REGION_READ, request, 'EINVAL', 'no region can be accessed in STOP_COPY')
     },
   }
 }

@@ -85,6 +85,25 @@ export class Trial {
     throw this.mismatch(codes.join(' or '), quirks)
   }
 
+  /** Notes a habit that the rule allows, and that libvfio-user has. */
+  habit(text: string): void {
+    this.remark = `${this.facts.isLibvfioUser ? '' : 'as '}libvfio-user: ${text}`
+  }
+
+  /** The payload of a message that may succeed, or be refused with a code that is a habit; then undefined. */
+  async successOrHabit(
+    command: number,
+    payload: Uint8Array,
+    code: keyof typeof Errno,
+    habit: string,
+  ): Promise<Uint8Array | undefined> {
+    const answer = await this.call(command, payload)
+    if (answer.kind === 'reply') return answer.payload
+    this.expect(answer.kind === 'error' && isErrno(answer.errno, code), `success, or ${code}`)
+    this.habit(habit)
+    return undefined
+  }
+
   /** Throws unless `holds`. */
   expect(holds: boolean, expected: string, ...quirks: readonly Quirk[]): void {
     if (!holds) throw this.mismatch(expected, quirks)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseDeviceSpec } from '../../../src/cli/device-spec.ts'
+import { parseDeviceSpec, parseOwnSpec } from '../../../src/cli/device-spec.ts'
 
 describe('parseDeviceSpec', () => {
   it.each([
@@ -10,13 +10,15 @@ describe('parseDeviceSpec', () => {
     ['bulk:size=0', { type: 'bulk', size: 0 }],
     ['bulk:size=1.5GiB,seed=7', { type: 'bulk', size: 1_610_612_736, seed: 7 }],
     ['bulk:seed=0xffffffff', { type: 'bulk', seed: 0xffff_ffff }],
+    ['vfio-user:/run/a:b,c=d', { type: 'vfio-user', path: '/run/a:b,c=d' }],
   ])('reads %s and adds nothing', (text, spec) => {
     expect(parseDeviceSpec(text)).toEqual(spec)
   })
 
   it.each([
     ['', /there is no device ""/],
-    ['floppy', /there is no device "floppy", use mtty\[:ports=1\|2\] or bulk\[/],
+    ['floppy', /there is no device "floppy", use mtty\[:ports=1\|2\], bulk\[.* or vfio-user:/],
+    ['vfio-user:', /there is no device "vfio-user"/],
     ['MTTY', /there is no device "MTTY"/],
     ['mtty:', /"" is no option/],
     ['mtty:ports', /"ports" is no option/],
@@ -35,5 +37,14 @@ describe('parseDeviceSpec', () => {
   ])('refuses %j', (text, reason) => {
     expect(() => parseDeviceSpec(text)).toThrow(RangeError)
     expect(() => parseDeviceSpec(text)).toThrow(reason)
+  })
+})
+
+describe('parseOwnSpec', () => {
+  it('reads devices that are created here, and no others', () => {
+    expect(parseOwnSpec('mtty:ports=2')).toEqual({ type: 'mtty', ports: 2 })
+    expect(() => parseOwnSpec('vfio-user:/run/a')).toThrow(
+      /there is no device "vfio-user", use mtty\[:ports=1\|2\] or bulk\[/,
+    )
   })
 })

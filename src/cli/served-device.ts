@@ -1,0 +1,27 @@
+/**
+ * A device of another program, behind the socket of its vfio-user server.
+ *
+ * @module
+ */
+
+import { VfioError } from '../errors.ts'
+import { connect } from '../node/index.ts'
+import { VfioUserClient } from '../vfio-user/index.ts'
+import type { OpenedDevice } from './open-device.ts'
+
+/**
+ * Connects to the server.
+ *
+ * @param path - of its UNIX socket
+ * @throws {@link VfioError} ENOTTY when the device cannot migrate; what connecting fails with
+ */
+export async function openServed(path: string, signal: AbortSignal): Promise<OpenedDevice> {
+  const device = await VfioUserClient.connect(await connect(`unix:${path}`, { signal }), { signal })
+  const { type } = device.identity
+  if (device.server.flags === undefined) {
+    await device.close()
+    const reason = `"${type}" at ${path} has no migration feature, use a server whose device can migrate`
+    throw new VfioError('ENOTTY', `Cannot migrate the device: ${reason}`)
+  }
+  return { device, options: { type, socket: path }, name: `${type} at ${path}` }
+}
