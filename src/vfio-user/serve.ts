@@ -13,6 +13,7 @@ import { createConfigSpace } from './config-space.ts'
 import { fdPassingOf } from './fd-passing.ts'
 import { Interrupts } from './interrupts.ts'
 import { leaveDevice } from './leave-device.ts'
+import type { ChooseMemoryAccess, MemoryAccess } from './memory-access.ts'
 import { MessageOutlet } from './message-outlet.ts'
 import { type ServerQuirks, SERVER_QUIRKS } from './quirks.ts'
 import { refuseClient } from './refuse-client.ts'
@@ -37,11 +38,8 @@ export interface ServeOptions {
   readonly maxDataBytes?: number
   /** Most descriptors of one message; 1 to 16, default 8, without descriptors 1. */
   readonly maxMessageFds?: number
-  /**
-   * Whether files that come with DMA_MAP are mapped, default true. A client that shortens such a file kills the
-   * process that mapped it (SIGBUS); false reads and writes by position, for clients that are not trusted.
-   */
-  readonly mapMemory?: boolean
+  /** How memory that comes with a file is reached, all of it or each region as asked. Default 'mapped'. */
+  readonly memoryAccess?: MemoryAccess | ChooseMemoryAccess
   /** Default as {@link SERVER_QUIRKS}. */
   readonly quirks?: Partial<ServerQuirks>
   /**
@@ -182,7 +180,7 @@ function settingsOf(options: ServeOptions, hasFds: boolean): ServerSettings {
     maxDataBytes,
     maxMessageFds,
     dmaTimeoutMs,
-    mapMemory: options.mapMemory ?? true,
+    memoryAccess: options.memoryAccess ?? 'mapped',
     resetKeepsState: options.resetKeepsState ?? false,
     keepState: options.keepState ?? false,
     quirks: { ...SERVER_QUIRKS, ...options.quirks },
