@@ -38,12 +38,16 @@ export interface CheckedServer {
 /** A server that serves one client at a time may need a moment to let the last one go. */
 const RETRY_FOR_MS = 5000
 const RETRY_MS = 50
+/** What the suite logs, from address 0. */
+const LOGGED_BYTES = 64n * 1024n
 
 /** Asks the server who it is, and lists what there is to check. */
 export class ConformanceChecks {
   readonly #server: CheckedServer
   readonly #bench: WireBench
   readonly #needs = new Map<ConformanceNeed, boolean>()
+  /** Whether devices have memory to log the writes to: a server reports what it was told of. */
+  #mapsMemory = false
   /** Sockets that no device of the suite has now. */
   readonly #free: string[]
 
@@ -94,9 +98,10 @@ export class ConformanceChecks {
   }
 
   async #runSuite(test: ReturnType<typeof conformance>[number]): Promise<WireFinding> {
-    // The suite makes its own connections, to the same device.
-    await this.#bench.close()
     try {
+      this.#mapsMemory = test.needs.includes('dma-logging') && (await this.#keepsMemory())
+      // The suite makes its own connections, to the same device.
+      await this.#bench.close()
       const missing = await this.#missing(test.needs)
       if (missing.length > 0)
         return {
@@ -110,6 +115,11 @@ export class ConformanceChecks {
       if (why !== undefined) return { status: 'not applicable', reason: why.message }
       return { status: 'fail', reason: error instanceof Error ? error.message : String(error) }
     }
+  }
+
+  async #keepsMemory(): Promise<boolean> {
+    const { hasLogging, hasDma } = await this.facts()
+    return hasLogging && hasDma
   }
 
   async #missing(needs: readonly ConformanceNeed[]): Promise<ConformanceNeed[]> {
@@ -159,6 +169,7 @@ export class ConformanceChecks {
         const device = await VfioUserClient.connect(connection, { signal, requestTimeoutMs: timeoutMs })
         if (device.server.flags !== undefined && (await device.state()) !== DeviceState.RUNNING)
           await device.reset()
+        if (this.#mapsMemory) await device.dmaMap({ address: 0n, size: LOGGED_BYTES })
         return device
       } catch (error) {
         if (!VfioError.is(error)) throw error

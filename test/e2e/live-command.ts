@@ -23,6 +23,32 @@ export async function startReceive(listen: string, ...words: string[]): Promise<
   return { ...running, ...watched, url }
 }
 
+/** A server that listens. */
+export interface Serving extends Running {
+  readonly text: Receiving['text']
+  readonly says: Receiving['says']
+  /** Ends it as a person does; resolves to its end. */
+  readonly interrupt: () => Promise<Finished>
+}
+
+/** Starts `stopcopy serve` on these sockets and waits until it listens on all. It is ended with the test. */
+export async function startServe(
+  device: string,
+  sockets: readonly string[],
+  ...words: string[]
+): Promise<Serving> {
+  const running = start(['serve', device, '--socket', ...sockets, ...words])
+  onTestFinished(() => void running.child.kill('SIGKILL'))
+  const watched = watchText(running)
+  const last = sockets.at(-1)?.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  await watched.says(new RegExp(`on unix:${last}\n|"url":"unix:${last}".*\n`))
+  const interrupt = (): Promise<Finished> => {
+    running.child.kill('SIGINT')
+    return running.finished
+  }
+  return { ...running, ...watched, interrupt }
+}
+
 /** Starts `stopcopy send`; it is ended with the test. */
 export function startSend(
   url: string,

@@ -28,6 +28,15 @@ export class FakeDescriptors implements FdPassing {
     throw new VfioError('EOPNOTSUPP', 'Cannot send descriptors: this test has no use for it')
   }
 
+  isEvent(fd: number): boolean {
+    const found = this.open.get(fd)
+    return found !== undefined && !(found instanceof Uint8Array)
+  }
+
+  watchEvent(): () => void {
+    throw new VfioError('EOPNOTSUPP', 'Cannot watch an eventfd: this test has no use for it')
+  }
+
   signal(fd: number): void {
     this.#event(fd).count++
   }

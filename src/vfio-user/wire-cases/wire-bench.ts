@@ -59,10 +59,11 @@ export class WireBench {
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
   }
 
-  /** Connects, negotiates and asks; at first use, and again when the connection is gone. */
+  /** What the server says of itself; it is asked once. */
   async facts(): Promise<ServerFacts> {
-    const peer = await this.#connected()
-    this.#facts ??= await surveyServer(peer.peer, peer.version)
+    if (this.#facts !== undefined) return this.#facts
+    const { peer, version } = await this.#connected()
+    this.#facts = await surveyServer(peer, version)
     return this.#facts
   }
 
