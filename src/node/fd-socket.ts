@@ -21,6 +21,10 @@ import { systemFailure } from './system-failure.ts'
 const EAGAIN = 11
 const ENOTCONN = 107
 const SHUT_WR = 1
+const SOL_SOCKET = 1
+const SO_SNDBUF = 7
+/** What the kernel holds of what is written, where it may: a reply of 1 MiB goes in one call. */
+const SEND_BYTES = 1024 * 1024
 /** Most bytes of one read, and of one lease. */
 const WINDOW_BYTES = 1024 * 1024
 const LEASE_BYTES = 64 * 1024
@@ -68,6 +72,9 @@ export class FdSocket implements FdConnection {
     this.#libc = libc
     this.#fd = fd
     this.#maxFds = options.maxFds ?? MAX_FDS
+    const sendBytes = new Uint8Array(new Int32Array([SEND_BYTES]).buffer)
+    // Its limit is the system's; less is slower and no fault.
+    libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, libc.addressOf(sendBytes), 4)
     this.#receiver = new FdReceiver(libc)
     this.#sender = new FdSender(libc)
     this.fds = new FdSocketPassing(libc, {

@@ -38,6 +38,7 @@ export interface Libc {
   readonly listen: Call<[fd: number, backlog: number]>
   readonly accept4: Call<[fd: number, address: null, length: null, flags: number]>
   readonly connect: Call<[fd: number, address: Pointer, length: number]>
+  readonly setsockopt: Call<[fd: number, level: number, name: number, value: Pointer, length: number]>
   readonly shutdown: Call<[fd: number, how: number]>
   readonly recvmsg: Call<[fd: number, message: Pointer, flags: number]>
   readonly sendmsg: Call<[fd: number, message: Pointer, flags: number]>
@@ -153,6 +154,7 @@ function callsOf(koffi: Koffi, poll: Poll): Libc {
     listen: call('listen', 'int', 'int', 'int'),
     accept4: call('accept4', 'int', 'int', 'void *', 'void *', 'int'),
     connect: call('connect', 'int', 'int', 'void *', 'uint'),
+    setsockopt: call('setsockopt', 'int', 'int', 'int', 'int', 'void *', 'uint'),
     shutdown: call('shutdown', 'int', 'int', 'int'),
     recvmsg: call('recvmsg', 'int64', 'int', 'void *', 'int'),
     sendmsg: call('sendmsg', 'int64', 'int', 'void *', 'int'),
