@@ -54,7 +54,12 @@ export class Interrupts {
   trigger(index: number, vector: number): void {
     const state = this.#vectors[index]!.get(vector)
     if (state?.isMasked === true) state.isPending = true
-    else if (state?.eventFd !== undefined) this.#fds?.signal(state.eventFd)
+    if (state?.eventFd === undefined || state.isMasked) return
+    try {
+      this.#fds?.signal(state.eventFd)
+    } catch {
+      // The client gave something that cannot be signalled: its loss, and none of the device's.
+    }
   }
 
   /** Masks or unmasks a vector; what came meanwhile is signalled then. */

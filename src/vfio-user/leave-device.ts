@@ -4,6 +4,7 @@
  * @module
  */
 
+import { settle } from '../transport/index.ts'
 import { DeviceState } from '../uapi/state.ts'
 import type { ServedClient } from './served-client.ts'
 
@@ -21,8 +22,8 @@ const SETTLED: ReadonlyMap<DeviceState, DeviceState> = new Map([
  */
 export async function leaveDevice(client: ServedClient): Promise<DeviceState | undefined> {
   const { memory, interrupts, migration, config, settings } = client
-  memory.close()
-  interrupts.close()
+  await settle(() => memory.close())
+  await settle(() => interrupts.close())
   config.reset()
   try {
     const state = await migration.state()

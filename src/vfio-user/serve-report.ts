@@ -10,6 +10,7 @@ import type { VersionMessage } from './version.ts'
 
 /** Something that happened. */
 export type ServeEvent =
+  /** The client said who it is. */
   | { readonly kind: 'version'; readonly version: VersionMessage }
   /** A command was answered; `error` when it was refused. */
   | { readonly kind: 'command'; readonly command: string; readonly error?: VfioError | undefined }

@@ -37,8 +37,11 @@ export interface Capabilities {
 
 /** A VERSION message, either way. */
 export interface VersionMessage {
+  /** Must be the same on both sides. */
   readonly major: number
+  /** The lower one counts. */
   readonly minor: number
+  /** What this side can do. */
   readonly capabilities: Capabilities
 }
 

@@ -189,6 +189,16 @@ describe('SET_IRQS', () => {
     await leave(served)
   })
 
+  it('a descriptor that cannot be signalled is no failure of the device', async () => {
+    const fds = new FakeDescriptors()
+    const served = await serveMtty({ fds })
+    fds.arrive(fds.createMemory(8))
+    await served.client.ok(SET_IRQS, u32(20, EVENTFD_TRIGGER, 0, 0, 1))
+    expect(() => served.pci.host?.raise(0)).not.toThrow()
+    await leave(served)
+    expect(fds.open.size).toBe(0)
+  })
+
   it('without descriptors assigning is a success that the server tells of', async () => {
     const served = await serveMtty()
     await served.client.ok(SET_IRQS, u32(20, EVENTFD_TRIGGER, 0, 0, 1))
