@@ -25,10 +25,10 @@ export function serveDeviceInfo(command: QueuedCommand): Answer {
 }
 
 /** DEVICE_GET_REGION_INFO: a region that is not there has no bytes. */
-export function serveRegionInfo(command: QueuedCommand, { pci, config }: ServedClient): Answer {
+export function serveRegionInfo(command: QueuedCommand, { config }: ServedClient): Answer {
   const { index } = argumentsOf(RegionInfo, command)
   if (index >= REGION_COUNT) throw refusal(`there is no region ${index}, ask for 0 to ${REGION_COUNT - 1}`)
-  const bar = pci.bars.find((other) => other.index === index)
+  const bar = config.bars.find((other) => other.index === index)
   const byteLength = index === CONFIG_REGION ? config.byteLength : (bar?.byteLength ?? 0)
   const info = {
     argsz: RegionInfo.byteLength,

@@ -30,7 +30,9 @@ export function serveRegionRead(command: QueuedCommand, client: ServedClient): A
   const { index, offset, byteLength } = accessOf(command, client)
   if (byteLength === 0) return HEADER_ONLY
   const data = new Uint8Array(byteLength)
-  if (index === CONFIG_REGION) client.config.read(offset, data)
+  const { config } = client
+  if (index === CONFIG_REGION) config.read(offset, data)
+  else if (index === config.msix?.bar.index) config.msix.readBar(offset, data)
   else client.regions?.read(index, offset, data)
   return answer(command.payload.slice(0, RegionAccess.byteLength), data)
 }
@@ -42,17 +44,19 @@ export function serveRegionWrite(command: QueuedCommand, client: ServedClient): 
   if (data.length !== byteLength)
     throw refusal(`${data.length} bytes of data, send count, which is ${byteLength}`)
   if (byteLength === 0) return HEADER_ONLY
-  if (index === CONFIG_REGION) client.config.write(offset, data)
+  const { config } = client
+  if (index === CONFIG_REGION) config.write(offset, data)
+  else if (index === config.msix?.bar.index) config.msix.writeBar(offset, data)
   else client.regions?.write(index, offset, data)
   return answer(command.payload.slice(0, RegionAccess.byteLength))
 }
 
-function accessOf(command: QueuedCommand, { pci, config, settings }: ServedClient): Access {
+function accessOf(command: QueuedCommand, { config, settings }: ServedClient): Access {
   const { offset, region: index, count } = headOf(RegionAccess, command)
   if (index >= REGION_COUNT) throw refusal(`there is no region ${index}, access 0 to ${REGION_COUNT - 1}`)
   if (count > settings.maxDataBytes)
     throw refusal(`${count} bytes at once, access ${settings.maxDataBytes} at most`)
-  const bar = pci.bars.find((other) => other.index === index)
+  const bar = config.bars.find((other) => other.index === index)
   const byteLength = index === CONFIG_REGION ? config.byteLength : (bar?.byteLength ?? 0)
   if (offset + BigInt(count) > BigInt(byteLength))
     throw refusal(`${count} bytes at ${offset} of region ${index}, which has ${byteLength}, stay inside`)

@@ -15,6 +15,7 @@ const IRQ_INFO = 7
 const SET_IRQS = 8
 const READ = 9
 const WRITE = 10
+const RESET = 13
 
 async function serveMtty(options: Parameters<typeof serve>[1] = {}): Promise<Served> {
   return serve(await VfioDevice.open(createMtty()), options)
@@ -34,13 +35,13 @@ describe('device, region and interrupt info', () => {
     await leave(served)
   })
 
-  it('REGION_INFO: sizes of BARs and configuration space, 0 of all others', async () => {
+  it('REGION_INFO: sizes of BARs, the one of MSI-X too, and configuration space, 0 of all others', async () => {
     const pci = new ScriptedPci([
       { index: 0, kind: 'io', byteLength: 8 },
       { index: 2, kind: 'memory', bits: 64, byteLength: 4096 },
     ])
     const served = await serveMtty({ pci })
-    const sizes = [8, 0, 4096, 0, 0, 0, 0, 256, 0]
+    const sizes = [8, 4096, 4096, 0, 0, 0, 0, 256, 0]
     for (const [index, size] of sizes.entries()) {
       const info = await served.client.ok(REGION_INFO, u32(32, 0, index, 0, 0, 0, 0, 0))
       expect(info).toEqual(u32(32, size > 0 ? 3 : 0, index, 0, size, 0, 0, 0))
@@ -104,7 +105,7 @@ describe('registers', () => {
   it.each<[string, Buffer]>([
     ['of a region that is not there', access(0, 0xdeadbeef, 4)],
     ['of region 9', access(0, 9, 1)],
-    ['of a BAR that is not there', access(0, 1, 1)],
+    ['of a BAR that is not there', access(0, 2, 1)],
     ['of the ROM', access(0, 6, 1)],
     ['past the end', access(7, 0, 2)],
     ['past the end of configuration space', access(255, 7, 2)],
@@ -116,6 +117,20 @@ describe('registers', () => {
     const served = await serveMtty()
     expect(await served.client.errno(READ, head)).toBe(22)
     expect(await served.client.errno(WRITE, head, Buffer.alloc(head.length < 16 ? 0 : 4))).toBe(22)
+    await leave(served)
+  })
+
+  it('of MSI-X have a table, and pending bits that nobody sets; a reset masks all vectors', async () => {
+    const served = await serveMtty()
+    const { client } = served
+    const entry = access(16, 1, 16)
+    expect((await client.ok(READ, entry)).subarray(16)).toEqual(u32(0, 0, 0, 1))
+    await client.ok(WRITE, entry, u32(0xfee00000, 0, 0x41, 0))
+    expect((await client.ok(READ, entry)).subarray(16)).toEqual(u32(0xfee00000, 0, 0x41, 0))
+    await client.ok(WRITE, access(2048, 1, 4), u32(1))
+    expect((await client.ok(READ, access(2048, 1, 4))).subarray(16)).toEqual(u32(0))
+    await client.ok(RESET)
+    expect((await client.ok(READ, entry)).subarray(16)).toEqual(u32(0, 0, 0, 1))
     await leave(served)
   })
 
@@ -186,6 +201,20 @@ describe('SET_IRQS', () => {
     expect(fds.readEvent(event), 'triggered by bool').toBe(1n)
     await served.client.ok(SET_IRQS, u32(20, 1 | 32, 2, 0, 0))
     expect(fds.open.size, 'disabled').toBe(0)
+    await leave(served)
+  })
+
+  it('signals INTx again when it is unmasked while it is asserted', async () => {
+    const fds = new FakeDescriptors()
+    const served = await serveMtty({ fds })
+    const event = fds.createEvent()
+    fds.arrive(event)
+    await served.client.ok(SET_IRQS, u32(20, EVENTFD_TRIGGER, 0, 0, 1))
+    await served.client.ok(SET_IRQS, u32(20, 1 | 16, 0, 0, 1))
+    expect(fds.readEvent(event), 'it is not asserted').toBe(0n)
+    served.pci.intxAsserted = true
+    await served.client.ok(SET_IRQS, u32(20, 1 | 16, 0, 0, 1))
+    expect(fds.readEvent(event)).toBe(1n)
     await leave(served)
   })
 
