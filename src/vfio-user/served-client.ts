@@ -23,6 +23,7 @@ export interface ServerSettings {
   readonly memoryAccess: MemoryAccess | ChooseMemoryAccess
   readonly resetKeepsState: boolean
   readonly keepState: boolean
+  readonly dmaReadBytes: number
   readonly dmaTimeoutMs: number
   readonly quirks: ServerQuirks
 }

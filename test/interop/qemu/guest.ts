@@ -23,9 +23,10 @@ export const EXIT_CODE = 1
 const COMMAND = 4
 const BAR_0 = 0x10
 const CAPABILITIES = 0x34
-/** Memory, and bus mastering. */
+/** I/O ports, memory, and bus mastering. */
+const IO_SPACE = 1
 export const MEMORY_SPACE = 2
-export const BUS_MASTER = 4
+const BUS_MASTER = 4
 
 export type Width = 1 | 2 | 4
 
@@ -33,8 +34,9 @@ export type Width = 1 | 2 | 4
 export interface PlacedBar {
   readonly index: number
   readonly byteLength: number
+  /** A port of I/O BARs. */
   readonly address: number
-  readonly is64Bit: boolean
+  readonly kind: 'io' | 'memory' | 'memory64'
 }
 
 /** How a machine is started. */
@@ -187,26 +189,25 @@ export class Guest {
     return this.configWrite(slot, COMMAND, value, 2)
   }
 
-  /** Sizes all memory BARs of a slot and places them from 3.5 GiB on; lets it answer and reach memory. */
+  /** Sizes all BARs of a slot and places them; lets it answer and reach memory. */
   async placeBars(slot: number): Promise<Map<number, PlacedBar>> {
     const bars = new Map<number, PlacedBar>()
-    let next = 0xe000_0000
+    const next = { io: 0xc000, memory: 0xe000_0000, memory64: 0xf000_0000 }
     await this.command(slot, 0)
     for (let index = 0; index < 6; index++) {
       const at = BAR_0 + 4 * index
       await this.configWrite(slot, at, 0xffff_ffff)
       const low = await this.configRead(slot, at)
       if (low === 0) continue
-      const byteLength = (~(low & ~0xf) >>> 0) + 1
-      const is64Bit = (low & 6) === 4
-      const address = Math.ceil(next / byteLength) * byteLength
+      const kind = (low & 1) !== 0 ? 'io' : (low & 6) === 4 ? 'memory64' : 'memory'
+      const byteLength = (~(low & (kind === 'io' ? ~0x3 : ~0xf)) >>> 0) + 1
+      const address = Math.ceil(next[kind] / byteLength) * byteLength
       await this.configWrite(slot, at, address)
-      if (is64Bit) await this.configWrite(slot, at + 4, 0)
-      bars.set(index, { index, byteLength, address, is64Bit })
-      next = address + byteLength
-      if (is64Bit) index++
+      bars.set(index, { index, byteLength, address, kind })
+      next[kind] = address + byteLength
+      if (kind === 'memory64') await this.configWrite(slot, BAR_0 + 4 * ++index, 0)
     }
-    await this.command(slot, MEMORY_SPACE | BUS_MASTER)
+    await this.command(slot, IO_SPACE | MEMORY_SPACE | BUS_MASTER)
     return bars
   }
 

@@ -149,6 +149,31 @@ describe('DMA_MAP and DMA_UNMAP', () => {
 })
 
 describe('memory with the client', () => {
+  it.each([
+    ['32 KiB, which the kernel takes as a whole', {}, [32_768, 32_768, 4464]],
+    ['what the server is told', { dmaReadBytes: 65_536 }, [65_536, 4464]],
+  ])('is read by messages of at most %s, and written by long ones', async (_name, options, counts) => {
+    const served = await serveDma(options)
+    const { client } = served
+    await client.ok(MAP, dmaMap(0, 0x20000))
+    const reading = host(served).memory.read(0n, new Uint8Array(70_000))
+    let at = 0
+    for (const count of counts) {
+      const request = await client.next()
+      expect(request?.payload).toEqual(u64(at, count))
+      const data = Buffer.concat([u64(at, count), Buffer.alloc(count)])
+      await client.write(wireMessage(request!.id, DMA_READ, data, { flags: 1 }))
+      at += count
+    }
+    await reading
+    const writing = host(served).memory.write(0n, new Uint8Array(70_000))
+    const request = await client.next()
+    expect(request?.payload.length).toBe(16 + 70_000)
+    await client.write(wireMessage(request!.id, DMA_WRITE, u64(0, 70_000), { flags: 1 }))
+    await writing
+    await leave(served)
+  })
+
   it('is read and written by messages of at most what the client takes', async () => {
     const served = await serveDma({ json: '{"capabilities":{"max_data_xfer_size":1024}}' })
     const { client } = served
