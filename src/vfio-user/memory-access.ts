@@ -13,7 +13,9 @@ export type MemoryAccess = 'mapped' | 'file' | 'message'
 
 /** Memory that a client maps with a file. */
 export interface OfferedMemory {
+  /** Its first DMA address. */
   readonly iova: bigint
+  /** Bytes. */
   readonly byteLength: bigint
 }
 

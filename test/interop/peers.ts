@@ -115,12 +115,13 @@ export class Peer {
     const limit = setTimeout(() => this.kill(), HARD_LIMIT_MS)
     // 'close' comes when its output is at its end, so when those that it started are gone, too.
     this.exited = new Promise((resolve) => {
-      child.on('error', (error) => resolve(error.message))
-      child.on('close', (code, signal) => resolve(code ?? signal ?? 'gone'))
-    })
-    void this.exited.then((exit) => {
-      this.#exit = exit
-      clearTimeout(limit)
+      const end = (exit: number | string): void => {
+        clearTimeout(limit)
+        this.#exit = exit
+        resolve(exit)
+      }
+      child.on('error', (error) => end(error.message))
+      child.on('close', (code, signal) => end(code ?? signal ?? 'gone'))
     })
   }
 

@@ -70,12 +70,13 @@ export class Guest {
     child.stdout.on('data', (data: Buffer) => this.#receive(data))
     const limit = setTimeout(() => this.kill(), HARD_LIMIT_MS)
     this.exited = new Promise((resolve) => {
-      child.on('error', (error) => resolve(error.message))
-      child.on('close', (code, signal) => resolve(code ?? signal ?? 'gone'))
-    })
-    void this.exited.then((exit) => {
-      clearTimeout(limit)
-      this.#waiting?.reject(new Error(`QEMU ended (${exit}): ${this.stderr}`))
+      const end = (exit: number | string): void => {
+        clearTimeout(limit)
+        this.#waiting?.reject(new Error(`QEMU ended (${exit}): ${this.stderr}`))
+        resolve(exit)
+      }
+      child.on('error', (error) => end(error.message))
+      child.on('close', (code, signal) => end(code ?? signal ?? 'gone'))
     })
   }
 
@@ -169,8 +170,7 @@ export class Guest {
     for (let slot = 0; slot < 32; slot++) {
       const id = await this.configRead(slot, 0)
       if (id === 0xffff_ffff) continue
-      const hex = (value: number): string => value.toString(16).padStart(4, '0')
-      found.set(slot, `${hex(id & 0xffff)}:${hex(id >>> 16)}`)
+      found.set(slot, [id & 0xffff, id >>> 16].map((half) => half.toString(16).padStart(4, '0')).join(':'))
     }
     return found
   }
