@@ -41,14 +41,19 @@ export interface DmaMemory {
 
 /** What a PCI bus sees. Numbers as in configuration space. */
 export interface PciFunction {
+  /** 16 bits. */
   readonly vendor: number
+  /** 16 bits. */
   readonly device: number
   /** Default as `vendor` and `device`. */
   readonly subsystemVendor?: number
+  /** As {@link subsystemVendor}. */
   readonly subsystemDevice?: number
   /** 24 bits: class, subclass, programming interface. */
   readonly classCode: number
+  /** 8 bits. */
   readonly revision: number
+  /** Those it has; each index once. */
   readonly bars: readonly PciBar[]
   /** Interrupts: `intx` 0 or 1, `msi` 0 to 32 (a power of two), `msix` 0 to 2048 vectors. */
   readonly interrupts: { readonly intx: 0 | 1; readonly msi: number; readonly msix: number }

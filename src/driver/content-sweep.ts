@@ -16,7 +16,7 @@ const TURN_MS = 1
 /** How long a sweep that found nothing counts for, or as long as it took: who asks again and again must not spin. */
 const REST_MS = 10
 /** How long the sweep after the stop runs between two turns of the event loop. */
-const FINAL_TURN_MS = 5
+const FINAL_TURN_MS = 10
 
 /** Where a sweep is: a region with a record and a page. */
 interface Place {

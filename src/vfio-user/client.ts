@@ -29,16 +29,12 @@ import type { IrqInfo } from './structs.ts'
  *
  * @example
  * ```ts
- * import { memoryPair, save, VfioDevice } from 'stopcopy'
+ * import { save } from 'stopcopy'
+ * import { connect, fileSink } from 'stopcopy/node'
  * import { VfioUserClient } from 'stopcopy/vfio-user'
- * async function saveRemote(connection: Parameters<typeof VfioUserClient.connect>[0], file: WritableStream) {
- *   const device = await VfioUserClient.connect(connection)
- *   try {
- *     console.log(device.identity.type, await save(device, file))
- *   } finally {
- *     await device.close()
- *   }
- * }
+ * const device = await VfioUserClient.connect(await connect('unix:/run/device.sock'))
+ * await save(device, fileSink('device.stopcopy'))
+ * await device.close()
  * ```
  */
 export class VfioUserClient implements MigrationDevice {

@@ -19,6 +19,7 @@ const IO_FD_BYTES = 48
 
 /** What a server says of a region. */
 export interface RemoteRegion {
+  /** 0 to 5 BARs, 6 ROM, 7 configuration space, 8 VGA. */
   readonly index: number
   /** Bit 0 read, 1 write, 2 mmap, 3 capabilities. */
   readonly flags: number
@@ -38,7 +39,9 @@ export interface IrqSetup {
   readonly index: number
   /** Data: 1 none, 2 bool, 4 eventfd. Action: 8 mask, 16 unmask, 32 trigger. One of each. */
   readonly flags: number
+  /** The first interrupt of the kind. */
   readonly start: number
+  /** How many from there; 0 with data none and trigger at 0: all off. */
   readonly count: number
   /** With data bool: `count` bytes. */
   readonly bools?: Uint8Array

@@ -27,7 +27,9 @@ export interface DmaMapping {
 
 /** Memory to take away: a region exactly as it was mapped. */
 export interface DmaUnmapping {
+  /** First device-visible address (IOVA). */
   readonly address: bigint
+  /** Bytes. */
   readonly size: bigint
   /** Asks for the pages of this many bytes that were written while DMA logging was on. */
   readonly dirtyPageSize?: number

@@ -6,7 +6,7 @@
  */
 
 import type { Awaitable } from '../errors.ts'
-import type { ByteDuplex } from '../transport/index.ts'
+import type { ByteDuplex, ByteSource } from '../transport/index.ts'
 
 /** Bytes of a file mapped into this process. */
 export interface MappedMemory {
@@ -68,6 +68,6 @@ export interface FdDuplex extends ByteDuplex {
 }
 
 /** The descriptors of a connection, where it carries them. */
-export function fdPassingOf(duplex: ByteDuplex): FdPassing | undefined {
+export function fdPassingOf(duplex: ByteDuplex | ByteSource): FdPassing | undefined {
   return (duplex as Partial<FdDuplex>).fds
 }

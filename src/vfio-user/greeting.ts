@@ -47,7 +47,9 @@ const REGION_READABLE = 1
 
 /** What a server said of itself and its device. */
 export interface VfioUserServerInfo {
+  /** What both sides speak. */
   readonly version: { readonly major: number; readonly minor: number }
+  /** As the server said them. */
   readonly capabilities: Capabilities
   /** Whether it is a server of this package. */
   readonly isStopcopy: boolean
@@ -57,6 +59,7 @@ export interface VfioUserServerInfo {
   readonly info?: DeviceInfo
   /** By index, without what can be mapped: see `VfioUserClient.regionInfo`. */
   readonly regions: readonly RemoteRegion[]
+  /** By index. */
   readonly irqs: readonly IrqInfo[]
   /** Migration capability flags; absent where it cannot migrate. */
   readonly flags?: number

@@ -1,12 +1,16 @@
 /**
- * Bytes of a connection to messages: a header, then its payload where it belongs, with nothing read ahead of the
- * message that is due, so that a payload can land in its last place at once.
+ * Bytes of a connection to messages: a header, then its payload where it belongs.
+ *
+ * A little is read ahead, so that small messages come many at a time, and of a large payload all but its first bytes
+ * lands in its last place at once. Over a connection with descriptors nothing is read ahead of the message that is
+ * due: what came with its first byte is known when its header is.
  *
  * @module
  */
 
 import { VfioError } from '../errors.ts'
 import type { ByteSource, ByteWindows } from '../transport/index.ts'
+import { fdPassingOf } from './fd-passing.ts'
 import { decodeHeader, HEADER_BYTES, type MessageHeader } from './header.ts'
 
 /** A whole message. */
@@ -32,19 +36,23 @@ export interface IntakeOptions {
 }
 
 const NONE = new Uint8Array(0)
+/** Bytes read ahead of the message that is due. */
+const AHEAD_BYTES = 4096
 
 /**
- * Reads messages until the source ends. What `run` needs of memory is one message.
+ * Reads messages until the source ends. What `run` needs of memory is one message, and {@link AHEAD_BYTES}.
  *
- * {@link pause} takes effect before the next message: the rest of the one under way is read.
+ * {@link pause} takes effect before the next message: the rest of the one whose header came is read.
  */
 export class MessageIntake implements ByteWindows {
   readonly #source: ByteSource
   readonly #options: IntakeOptions
-  readonly #head = new Uint8Array(HEADER_BYTES)
+  /** Bytes up to {@link #held} that belong to no payload yet. */
+  readonly #ahead: Uint8Array
+  #held = 0
   #header: MessageHeader | undefined
-  /** What is being filled, and how far. */
-  #target: Uint8Array = this.#head
+  /** The payload that is being filled, and how far. */
+  #payload: Uint8Array = NONE
   #filled = 0
   #isPaused = false
   #resumed: (() => void) | undefined
@@ -52,11 +60,7 @@ export class MessageIntake implements ByteWindows {
   constructor(source: ByteSource, options: IntakeOptions) {
     this.#source = source
     this.#options = options
-  }
-
-  /** Whether a message has begun and is not complete. */
-  get isMidMessage(): boolean {
-    return this.#header !== undefined || this.#filled > 0
+    this.#ahead = new Uint8Array(fdPassingOf(source) === undefined ? AHEAD_BYTES : HEADER_BYTES)
   }
 
   /** No message after the one under way. */
@@ -80,7 +84,7 @@ export class MessageIntake implements ByteWindows {
   async run(signal?: AbortSignal): Promise<void> {
     const source = this.#source
     for (let ended = false; !ended;) {
-      if (this.#isPaused && !this.isMidMessage) {
+      if (this.#mustWait) {
         await new Promise<void>((resolve) => {
           this.#resumed = resolve
           signal?.addEventListener('abort', () => resolve(), { once: true })
@@ -89,7 +93,7 @@ export class MessageIntake implements ByteWindows {
       signal?.throwIfAborted()
       ended = source.readInto === undefined ? await this.#readOnce() : await source.readInto(this, signal)
     }
-    if (!this.isMidMessage) return
+    if (this.#header === undefined && this.#held === 0) return
     throw new VfioError(
       'ECONNRESET',
       'Cannot read a message: the connection ended in the middle of one, connect again',
@@ -98,20 +102,29 @@ export class MessageIntake implements ByteWindows {
   }
 
   window(maxBytes: number): Uint8Array {
-    if (this.#isPaused && !this.isMidMessage) return NONE
-    const rest = this.#target.length - this.#filled
-    return this.#target.subarray(this.#filled, this.#filled + Math.min(rest, maxBytes))
+    // What was held back while it was paused comes first.
+    if (this.#header === undefined && this.#held >= HEADER_BYTES) this.#takeMessages()
+    if (this.#mustWait) return NONE
+    if (this.#header === undefined) return this.#ahead.subarray(this.#held, this.#held + maxBytes)
+    return this.#payload.subarray(this.#filled, this.#filled + maxBytes)
   }
 
   commit(byteLength: number): void {
+    if (this.#header === undefined) {
+      this.#held += byteLength
+      this.#takeMessages()
+      return
+    }
     this.#filled += byteLength
-    if (this.#filled < this.#target.length) return
-    if (this.#header === undefined) this.#begin()
-    else this.#deliver(this.#header)
+    if (this.#filled === this.#payload.length) this.#deliver(this.#header)
+  }
+
+  get #mustWait(): boolean {
+    return this.#isPaused && this.#header === undefined
   }
 
   async #readOnce(): Promise<boolean> {
-    const window = this.window(this.#target.length)
+    const window = this.window(Number.MAX_SAFE_INTEGER)
     if (window.length === 0) return false
     const byteLength = await this.#source.read(window)
     if (byteLength === 0) return true
@@ -119,8 +132,28 @@ export class MessageIntake implements ByteWindows {
     return false
   }
 
-  #begin(): void {
-    const header = decodeHeader(this.#head)
+  /** Messages, and the beginning of one, of what was read ahead. */
+  #takeMessages(): void {
+    let at = 0
+    try {
+      while (this.#held - at >= HEADER_BYTES && !this.#mustWait) {
+        const header = this.#begin(this.#ahead.subarray(at, at + HEADER_BYTES))
+        at += HEADER_BYTES
+        const came = Math.min(this.#payload.length, this.#held - at)
+        this.#payload.set(this.#ahead.subarray(at, at + came))
+        at += came
+        this.#filled = came
+        if (came < this.#payload.length) break
+        this.#deliver(header)
+      }
+    } finally {
+      this.#ahead.copyWithin(0, at, this.#held)
+      this.#held -= at
+    }
+  }
+
+  #begin(bytes: Uint8Array): MessageHeader {
+    const header = decodeHeader(bytes)
     const { byteLength } = header
     const { maxBytes, onHeader, place } = this.#options
     onHeader?.(header)
@@ -132,17 +165,15 @@ export class MessageIntake implements ByteWindows {
       })
     }
     const payloadBytes = byteLength - HEADER_BYTES
+    this.#payload = payloadBytes === 0 ? NONE : (place?.(header, payloadBytes) ?? new Uint8Array(payloadBytes))
     this.#header = header
-    this.#filled = 0
-    this.#target = payloadBytes === 0 ? NONE : (place?.(header, payloadBytes) ?? new Uint8Array(payloadBytes))
-    if (payloadBytes === 0) this.#deliver(header)
+    return header
   }
 
   #deliver(header: MessageHeader): void {
-    const payload = this.#target
+    const payload = this.#payload
     this.#header = undefined
-    this.#target = this.#head
-    this.#filled = 0
+    this.#payload = NONE
     this.#options.onMessage({ header, payload })
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Messages to bytes of a connection: one write each, in the order they were sent.
+ * Messages to bytes of a connection, in the order they were sent; those that wait for a write are written together.
  *
  * @module
  */
@@ -7,12 +7,24 @@
 import type { ByteSink } from '../transport/index.ts'
 import type { FdPassing } from './fd-passing.ts'
 
+/** Most chunks of one write: what one `writev` takes on Linux. */
+const MOST_CHUNKS = 1024
+
+interface Outgoing {
+  readonly chunks: readonly Uint8Array[]
+  readonly fds: readonly number[]
+  resolve(): void
+  reject(error: unknown): void
+}
+
 /** Writes messages, one after the other. */
 export class MessageOutlet {
   readonly #sink: ByteSink
   readonly #fds: FdPassing | undefined
-  #last: Promise<void> | undefined
+  #waiting: Outgoing[] = []
+  #isWriting = false
   #pending = 0
+  #failure: { readonly error: unknown } | undefined
 
   constructor(sink: ByteSink, fds?: FdPassing) {
     this.#sink = sink
@@ -31,20 +43,47 @@ export class MessageOutlet {
    * @param fds - descriptors to go with it; they stay the caller's. Only where the connection can carry them
    * @throws {@link VfioError} as the sink does; every message after a failed one fails with the same
    */
-  send(chunks: Uint8Array[], fds: readonly number[] = []): Promise<void> {
-    this.#pending++
-    const write = async (): Promise<void> => {
-      if (fds.length > 0 && this.#fds !== undefined) await this.#fds.write(chunks, fds)
-      else await this.#sink.write(chunks)
-    }
-    const before = this.#last
-    const written = (before === undefined ? write() : before.then(write)).finally(() => {
-      this.#pending--
-      if (this.#last === written) this.#last = undefined
+  send(chunks: readonly Uint8Array[], fds: readonly number[] = []): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#pending++
+      this.#waiting.push({ chunks, fds, resolve, reject })
+      if (!this.#isWriting) void this.#writeAll()
     })
-    this.#last = written
-    // Who sent it is told; the next one is told by its own promise.
-    written.catch(() => {})
-    return written
+  }
+
+  async #writeAll(): Promise<void> {
+    this.#isWriting = true
+    while (this.#waiting.length > 0) {
+      const messages = this.#next()
+      try {
+        if (this.#failure === undefined) await this.#write(messages)
+      } catch (error) {
+        this.#failure = { error }
+      }
+      this.#pending -= messages.length
+      for (const { resolve, reject } of messages) {
+        if (this.#failure === undefined) resolve()
+        else reject(this.#failure.error)
+      }
+    }
+    this.#isWriting = false
+  }
+
+  /** The next message, and those behind it that can go in the same write: descriptors go with its first byte. */
+  #next(): Outgoing[] {
+    let [count, chunks] = [0, 0]
+    for (const message of this.#waiting) {
+      chunks += message.chunks.length
+      if (count > 0 && (message.fds.length > 0 || chunks > MOST_CHUNKS)) break
+      count++
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  async #write(messages: readonly Outgoing[]): Promise<void> {
+    const chunks = messages.flatMap((message) => message.chunks)
+    const fds = messages[0]?.fds ?? []
+    if (fds.length > 0 && this.#fds !== undefined) await this.#fds.write(chunks, fds)
+    else await this.#sink.write(chunks)
   }
 }

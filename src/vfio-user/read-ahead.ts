@@ -209,7 +209,7 @@ export class ReadAhead {
     const isOver = this.#ended || this.#failure !== undefined || this.#over || this.#life.closed
     if (isOver || this.#paused) return
     const depth = this.#flowing ? this.#outstanding : 1
-    while (this.#underWay.length + this.#buffers.filled < depth) {
+    while (this.#underWay.length < depth) {
       const buffer = this.#buffers.take()
       if (buffer === undefined) return
       this.#nothing = undefined

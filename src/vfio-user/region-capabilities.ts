@@ -8,7 +8,9 @@ import { RegionInfo } from './structs.ts'
 
 /** Bytes of a region that can be mapped. */
 export interface RegionMmapArea {
+  /** From the region's start. */
   readonly offset: bigint
+  /** Bytes. */
   readonly size: bigint
 }
 

@@ -70,7 +70,7 @@ export class RemoteSession implements MigrationSession {
     }
   }
 
-  /** @throws {@link VfioError} ENOTTY: vfio-user has no such estimates; EBADF closed */
+  /** No estimates. @throws {@link VfioError} ENOTTY: vfio-user does not carry them; EBADF closed */
   precopyInfo(): PrecopyInfo {
     this.#life.checkOpen('ioctl')
     const reason = 'vfio-user does not carry it, go on without it'

@@ -103,9 +103,10 @@ async function getDataSize(call: FeatureCall, client: ServedClient): Promise<Ans
   return reply(call, FeatureMigDataSize, { stopCopyLength: BigInt(await dataSize(client)) })
 }
 
-async function dataSize({ migration: { device } }: ServedClient): Promise<number> {
+async function dataSize({ migration: { device, saved } }: ServedClient): Promise<number> {
   try {
-    if (device.stopCopyLength !== undefined) return await device.stopCopyLength()
+    if (device.stopCopyLength !== undefined)
+      return (await device.stopCopyLength()) + (saved?.unsentBytes ?? 0)
   } catch (error) {
     if (!VfioError.is(error, 'ENOTTY')) throw error
   }

@@ -9,7 +9,6 @@ import type { MigrationSession } from '../session/migration-session.ts'
 import { POLLOUT } from '../uapi/poll.ts'
 import { type Answer, headOf, HEADER_ONLY, refusal } from './command-answer.ts'
 import type { QueuedCommand } from './command-queue.ts'
-import { gatherLeases } from './lease-gathering.ts'
 import type { ServedClient } from './served-client.ts'
 import { MigData } from './structs.ts'
 import { DEFAULT_MAX_DATA_BYTES } from './version.ts'
@@ -26,14 +25,18 @@ const ZEROS = new Uint8Array(65_536)
  */
 export async function serveMigDataRead(command: QueuedCommand, client: ServedClient): Promise<Answer> {
   const { size } = sizesOf(command, client)
-  const session = client.migration.session('save')
-  if (session === undefined) throw refusal('the device is not saving, enter PRE_COPY or STOP_COPY')
-  const gathered = await gatherLeases(session, size, client.gone)
+  const { saved, isStopped } = client.migration
+  if (saved === undefined) throw refusal('the device is not saving, enter PRE_COPY or STOP_COPY')
+  const gathered = await saved.take(size, client.gone)
   const { chunks, byteLength } = gathered
   const argsz = MigData.byteLength + byteLength
   const padding = client.settings.quirks.padMigDataReplies ? zeros(size - byteLength) : []
   const head = MigData.encode({ argsz, size: byteLength })
-  return { chunks: [head, ...chunks, ...padding], sent: () => gathered.release() }
+  const sent = async (): Promise<void> => {
+    await gathered.release()
+    if (isStopped && byteLength === size && size > 0) saved.prepare(size, client.gone)
+  }
+  return { chunks: [head, ...chunks, ...padding], sent }
 }
 
 /**
@@ -47,7 +50,7 @@ export async function serveMigDataWrite(command: QueuedCommand, client: ServedCl
   const { payload } = command
   if (payload.length < MigData.byteLength + size)
     throw refusal(`${payload.length - MigData.byteLength} bytes of data, send size, which is ${size}`)
-  const session = client.migration.session('resume')
+  const session = client.migration.resuming
   if (session === undefined) throw refusal('the device is not being loaded, enter RESUMING')
   if (size > 0)
     await writeAll(session, payload.subarray(MigData.byteLength, MigData.byteLength + size), client)

@@ -9,11 +9,15 @@ import { VfioError } from '../errors.ts'
 import type { MigrationSession } from '../session/migration-session.ts'
 import { settle } from '../transport/index.ts'
 import { DeviceState } from '../uapi/state.ts'
+import { SavedBytes } from './saved-bytes.ts'
 
 /** One device, one session at a time. */
 export class ServedMigration {
   readonly device: MigrationDevice
   #session: MigrationSession | undefined
+  #saved: SavedBytes | undefined
+  /** The device does not change under what is gathered ahead of a request. */
+  #isStopped = false
 
   constructor(device: MigrationDevice) {
     this.device = device
@@ -31,21 +35,34 @@ export class ServedMigration {
 
   /** Walks to `target`. Throws as the device does, and then the session is as the device left it. */
   async go(target: number, signal: AbortSignal): Promise<void> {
+    this.#isStopped = false
     try {
       const opened = await this.device.setState(target as DeviceState, { signal })
       if (opened !== undefined) {
         await this.#drop()
         this.#session = opened
+        if (opened.direction === 'save') this.#saved = new SavedBytes(opened)
       }
+      this.#isStopped = target === DeviceState.STOP_COPY
     } finally {
       if (this.#session?.ended.aborted === true) await this.#drop()
     }
   }
 
-  /** The open session of a direction; undefined when there is none. */
-  session(direction: 'save' | 'resume'): MigrationSession | undefined {
+  /** The session that is being loaded; undefined when there is none. */
+  get resuming(): MigrationSession | undefined {
     const session = this.#session
-    return session?.direction === direction && !session.ended.aborted ? session : undefined
+    return session?.direction === 'resume' && !session.ended.aborted ? session : undefined
+  }
+
+  /** The bytes of the saving session; undefined when there is none. */
+  get saved(): SavedBytes | undefined {
+    return this.#saved?.session.ended.aborted === false ? this.#saved : undefined
+  }
+
+  /** Whether the device is in STOP_COPY, as far as this client brought it. */
+  get isStopped(): boolean {
+    return this.#isStopped
   }
 
   /** Ends the session on this side. */
@@ -64,7 +81,10 @@ export class ServedMigration {
 
   async #drop(): Promise<void> {
     const session = this.#session
+    const saved = this.#saved
     this.#session = undefined
+    this.#saved = undefined
+    await saved?.drop()
     if (session !== undefined) await settle(() => session.close())
   }
 }

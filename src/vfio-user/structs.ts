@@ -8,10 +8,13 @@ import { defineStruct, type Struct } from '../uapi/struct.ts'
 
 /** `struct vfio_device_info` as vfio-user sends it: 16 bytes. */
 export interface DeviceInfo {
+  /** Bytes of the structure. */
   argsz: number
   /** Bit 0: can be reset; bit 1: PCI. */
   flags: number
+  /** Regions, by index from 0. */
   numRegions: number
+  /** Kinds of interrupts, by index from 0. */
   numIrqs: number
 }
 /** Payload of DEVICE_GET_INFO, both ways. */
@@ -62,10 +65,13 @@ export const RegionIoFds: Struct<RegionIoFds> = defineStruct<RegionIoFds>('vfio_
 
 /** `struct vfio_irq_info`: 16 bytes. */
 export interface IrqInfo {
+  /** Bytes of the structure. */
   argsz: number
   /** Bit 0: signalled by eventfd. */
   flags: number
+  /** 0 INTx, 1 MSI, 2 MSI-X, 3 ERR, 4 REQ. */
   index: number
+  /** How many there are. */
   count: number
 }
 /** Payload of DEVICE_GET_IRQ_INFO, both ways. */

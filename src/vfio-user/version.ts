@@ -37,11 +37,11 @@ export interface Capabilities {
 
 /** A VERSION message, either way. */
 export interface VersionMessage {
-  /** Must be the same on both sides. */
+  /** 0; versions of other numbers do not work together. */
   readonly major: number
-  /** The lower one counts. */
+  /** The lower of both sides' is spoken. */
   readonly minor: number
-  /** What this side can do. */
+  /** What the side can do. */
   readonly capabilities: Capabilities
 }
 

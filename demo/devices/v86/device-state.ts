@@ -17,7 +17,7 @@
  */
 
 import { VfioError } from 'stopcopy'
-import type { V86Core } from './internals.ts'
+import type { V86Core, V86Cpu } from './internals.ts'
 import { type BufferInfo, revive, treeOf } from './state-tree.ts'
 
 const MAGIC = 0x36386370
@@ -31,6 +31,8 @@ const ALIGNMENT = 8
 /** Where RAM's size and the video adapter's state, which begins with its memory's size, stand in `state`. */
 const MEMORY_SIZE_AT = 0
 const VGA_AT = 52
+/** Where the video adapter's planes stand in its state: v86 copies them out of it, all else it keeps. */
+const PLANES_AT = 6
 
 /** A state that was read and can be taken over. */
 export type ReadState = readonly unknown[]
@@ -76,6 +78,7 @@ export function saveDeviceState(core: V86Core, room: Uint8Array): number {
 /** Takes a state over; RAM and video memory stay. Throws what v86 throws, and then the machine is of no use. */
 export function restoreDeviceState({ cpu }: V86Core, state: ReadState): void {
   cpu.unpack_memory = () => {}
+  clearClockOffset(cpu)
   try {
     cpu.set_state(state)
   } finally {
@@ -85,8 +88,8 @@ export function restoreDeviceState({ cpu }: V86Core, state: ReadState): void {
 }
 
 /**
- * Reads a state that came from elsewhere and checks it as far as it can be told without v86. What is read has
- * buffers of its own.
+ * Reads a state that came from elsewhere and checks it as far as it can be told without v86. Restore it before
+ * `bytes` change: the largest of its buffers stays there.
  *
  * @throws {VfioError} EINVAL saying what is wrong with it
  */
@@ -109,8 +112,11 @@ export function readDeviceState(bytes: Uint8Array, { cpu }: V86Core): ReadState 
   }
   const { state: tree, buffer_infos: infos } = (info ?? {}) as { state?: unknown; buffer_infos?: unknown }
   if (!Array.isArray(tree) || !Array.isArray(infos)) throw refusal('its v86 state has no state or no buffers')
-  const state = revive(tree, infos as unknown[], bytes)
+  const planes = takePlanes(tree, infos as unknown[])
+  const state = revive(tree as unknown[], infos as unknown[], bytes)
   if (typeof state === 'string') throw refusal(state)
+  if (planes !== undefined)
+    (state[VGA_AT] as unknown[])[PLANES_AT] = bytes.subarray(planes.offset, planes.offset + planes.length)
   const memoryBytes = state[MEMORY_SIZE_AT]
   const vgaBytes = (state[VGA_AT] as unknown[] | undefined)?.[0]
   if (memoryBytes !== cpu.mem8.length || vgaBytes !== cpu.devices.vga.svga_memory.length)
@@ -118,6 +124,28 @@ export function readDeviceState(bytes: Uint8Array, { cpu }: V86Core): ReadState 
       `its v86 has ${String(memoryBytes)} bytes of RAM and ${String(vgaBytes)} of video memory, this one another size`,
     )
   return state
+}
+
+/** Takes the planes out of a tree that has some, so that they are not copied; `revive` looks where they lie. */
+function takePlanes(tree: readonly unknown[], infos: readonly unknown[]): BufferInfo | undefined {
+  const vga = tree[VGA_AT]
+  if (!Array.isArray(vga)) return undefined
+  const { buffer_id: id, __state_type__: type } = (vga[PLANES_AT] ?? {}) as Record<string, unknown>
+  const info = typeof id === 'number' && type === 'Uint8Array' ? infos[id] : undefined
+  if (info === undefined) return undefined
+  vga[PLANES_AT] = null
+  return info as BufferInfo
+}
+
+/**
+ * v86's `set_tsc` forgets the offset that an earlier one left: of a machine that took a state over before, the
+ * time stamp counter would come out too high by its age, and each hand-over would add the ages of both machines.
+ * A guest that sees hours pass in an instant may owe them to another of its processes, and show no sign of life
+ * meanwhile. Set to itself, the counter has no offset; where v86 does it right, nothing changes.
+ */
+function clearClockOffset({ wm, current_tsc: counter }: V86Cpu): void {
+  wm.exports.store_current_tsc()
+  wm.exports.set_tsc(counter[0] as number, counter[1] as number)
 }
 
 /** What v86 would save, without what is a memory region or is made from one. */

@@ -55,7 +55,16 @@ export interface V86Cpu {
   readonly wasm_memory: WebAssembly.Memory
   /** A proxy; element access is slow. */
   readonly mem8: Uint8Array
-  readonly wm: { readonly exports: { v86_malloc(bytes: number): number } }
+  readonly wm: {
+    readonly exports: {
+      v86_malloc(bytes: number): number
+      /** Writes the time stamp counter to {@link V86Cpu.current_tsc}. */
+      store_current_tsc(): void
+      set_tsc(low: number, high: number): void
+    }
+  }
+  /** Low and high half of the time stamp counter as last stored; a proxy. */
+  readonly current_tsc: Uint32Array
   readonly devices: { readonly vga: V86Vga; readonly pci: V86Pci }
   /** Values, typed arrays, and devices that tell theirs. */
   get_state(): readonly unknown[]
@@ -89,6 +98,9 @@ const INTERNALS: readonly (readonly [path: string, type: string])[] = [
   ['v86.cpu.pack_memory', 'function'],
   ['v86.cpu.unpack_memory', 'function'],
   ['v86.cpu.wm.exports.v86_malloc', 'function'],
+  ['v86.cpu.wm.exports.store_current_tsc', 'function'],
+  ['v86.cpu.wm.exports.set_tsc', 'function'],
+  ['v86.cpu.current_tsc.length', 'number'],
   ['v86.cpu.devices.vga.svga_memory.byteOffset', 'number'],
   ['v86.cpu.devices.vga.svga_memory.length', 'number'],
   ['v86.cpu.devices.vga.pixel_buffer.length', 'number'],

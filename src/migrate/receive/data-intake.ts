@@ -19,8 +19,8 @@ export class DataIntake {
   readonly #connections: number
   readonly #tell: (message: OutgoingMessage) => Promise<void>
   #streams: readonly IncomingStream[] = []
-  /** Frames being taken. */
-  readonly #taking = new Set<Promise<unknown>>()
+  /** Frames being taken, and of which stream. */
+  readonly #taking = new Map<Promise<unknown>, IncomingStream>()
   readonly #waiters = new Set<() => void>()
   #initial: Pick<Frame, 'index' | 'position' | 'epoch'>[] = []
 
@@ -69,14 +69,16 @@ export class DataIntake {
       throw new VfioError('EPROTO', `Cannot receive: data of device ${frame.index}, which was not offered`)
     if (this.has(frame)) return
     // One connection keeps its order: what is not here yet will not come.
-    if (this.#connections > 1) await this.#until(() => stream.position >= frame.position, signal)
+    // The last bytes of the frame before are there a little earlier than its pump lets go of the windows.
+    if (this.#connections > 1)
+      await this.#until(() => stream.position >= frame.position && !this.#isTaken(stream), signal)
     if (stream.position !== frame.position)
       throw new VfioError(
         'EPROTO',
         `Cannot receive: byte ${stream.position} of a stream was due and byte ${frame.position} came, migrate again`,
       )
     const taking = pump(stream)
-    this.#taking.add(taking)
+    this.#taking.set(taking, stream)
     try {
       await taking
     } finally {
@@ -113,7 +115,11 @@ export class DataIntake {
 
   /** Settles when no frame is being taken any more. */
   async stopped(): Promise<void> {
-    await Promise.allSettled(this.#taking)
+    await Promise.allSettled(this.#taking.keys())
+  }
+
+  #isTaken(stream: IncomingStream): boolean {
+    return [...this.#taking.values()].includes(stream)
   }
 
   #advanced(): void {

@@ -23,6 +23,27 @@ async function connected(
   return { server, client }
 }
 
+function memory(bytes: Buffer): DmaMemory {
+  const check = (iova: bigint, byteLength: number): number => {
+    if (iova + BigInt(byteLength) <= BigInt(bytes.length)) return Number(iova)
+    throw new VfioError('EFAULT', 'Cannot reach memory: there is none, map it')
+  }
+  return {
+    read: (iova, dst) => void bytes.copy(dst, 0, check(iova, dst.length)),
+    async write(iova, src) {
+      await Promise.resolve()
+      bytes.set(src, check(iova, src.length))
+    },
+  }
+}
+
+function access(address: bigint, count: bigint, data: Uint8Array = Buffer.alloc(0)): Buffer {
+  const payload = Buffer.alloc(16)
+  payload.writeBigUInt64LE(address, 0)
+  payload.writeBigUInt64LE(count, 8)
+  return Buffer.concat([payload, data])
+}
+
 describe('reset of a server that keeps the migration state', () => {
   it('in RUNNING is a reset', async () => {
     const { client, server } = await connected()
@@ -160,27 +181,6 @@ describe('DMA logging', () => {
 })
 
 describe('DMA by message', () => {
-  function memory(bytes: Buffer): DmaMemory {
-    const check = (iova: bigint, byteLength: number): number => {
-      if (iova + BigInt(byteLength) <= BigInt(bytes.length)) return Number(iova)
-      throw new VfioError('EFAULT', 'Cannot reach memory: there is none, map it')
-    }
-    return {
-      read: (iova, dst) => void bytes.copy(dst, 0, check(iova, dst.length)),
-      async write(iova, src) {
-        await Promise.resolve()
-        bytes.set(src, check(iova, src.length))
-      },
-    }
-  }
-
-  function access(address: bigint, count: bigint, data: Uint8Array = Buffer.alloc(0)): Buffer {
-    const payload = Buffer.alloc(16)
-    payload.writeBigUInt64LE(address, 0)
-    payload.writeBigUInt64LE(count, 8)
-    return Buffer.concat([payload, data])
-  }
-
   it('reads and writes what the option shows', async () => {
     const bytes = Buffer.from('the memory of a guest')
     const { client, server } = await connected({ dma: memory(bytes) })
@@ -222,10 +222,10 @@ describe('DMA by message', () => {
   it('keeps commands apart: one at a time, and none while the server waits for an answer', async () => {
     let finish!: () => void
     const reading = new Promise<void>((resolve) => (finish = resolve))
-    let isRead = false
+    const seen: bigint[] = []
     const dma: DmaMemory = {
-      async read() {
-        isRead = true
+      async read(iova) {
+        seen.push(iova)
         await reading
       },
       write: () => {},
@@ -234,7 +234,7 @@ describe('DMA by message', () => {
     await client.dmaMap({ address: 0n, size: 4096n })
     server.asked.length = 0
     const answered = server.command(VfioUserCommand.DMA_READ, access(0n, 4n))
-    while (!isRead) await new Promise((resolve) => setImmediate(resolve))
+    while (seen.length === 0) await new Promise((resolve) => setImmediate(resolve))
     const calls = [client.state(), client.readRegion(0, 0, new Uint8Array(4)), client.regionInfo(1)]
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
     expect(server.asked).toEqual([])

@@ -37,6 +37,18 @@ function version(payload: Uint8Array): Handler {
   return ({ header }) => (header.command === VfioUserCommand.VERSION ? { payload } : undefined)
 }
 
+function shortened(bytes: Buffer, byteLength: number): Buffer {
+  bytes.writeUInt32LE(byteLength, 4)
+  return bytes
+}
+
+function data(size: number, byteLength: number): Buffer {
+  const payload = Buffer.alloc(8 + byteLength)
+  payload.writeUInt32LE(8 + size, 0)
+  payload.writeUInt32LE(size, 4)
+  return payload
+}
+
 describe('an error reply', () => {
   it.each<[number, string, number]>([
     [0, 'EINVAL', -22],
@@ -97,11 +109,6 @@ describe('a connection is given up with EPROTO', () => {
     await client.close()
   })
 
-  function shortened(bytes: Buffer, byteLength: number): Buffer {
-    bytes.writeUInt32LE(byteLength, 4)
-    return bytes
-  }
-
   it.each<[string, (size: number) => Buffer]>([
     ['more data than was asked for', (size) => data(size + 1, size)],
     ['more data than it has', () => data(9, 8)],
@@ -115,13 +122,6 @@ describe('a connection is given up with EPROTO', () => {
     await expect(session!.read(new Uint8Array(9))).rejects.toMatchObject({ code: 'EPROTO' })
     await client.close()
   })
-
-  function data(size: number, byteLength: number): Buffer {
-    const payload = Buffer.alloc(8 + byteLength)
-    payload.writeUInt32LE(8 + size, 0)
-    payload.writeUInt32LE(size, 4)
-    return payload
-  }
 
   it('but not after a reply that only makes no sense', async () => {
     const { client } = await connected((request) => {
@@ -147,7 +147,7 @@ describe('a server that', () => {
     const underWay = [
       client.readRegion(0, 0, new Uint8Array(4)),
       client.readRegion(0, 0, new Uint8Array(4)),
-      session!.lease(100),
+      Promise.resolve(session!.lease(100)),
       session!.ready(0x4),
     ]
     const outcomes = Promise.allSettled(underWay)
@@ -212,7 +212,7 @@ describe('a server that', () => {
     await client.close()
   })
 
-  const identity = {
+  const named = {
     type: 'x',
     version: 1,
     fingerprint: '0011223344556677',
@@ -231,10 +231,10 @@ describe('a server that', () => {
     ['configuration', { configuration: '01' }],
     ['configuration', { configuration: 7 }],
   ])('names a device with a malformed %s is EPROTO', async (_, wrong) => {
-    const capabilities = { stopcopy: { ...identity, ...wrong } }
+    const capabilities = { stopcopy: { ...named, ...wrong } }
     const server = version(encodeVersion({ major: 0, minor: 2, capabilities }))
     await expect(connectTo(server)).rejects.toMatchObject({ code: 'EPROTO' })
-    const right = version(encodeVersion({ major: 0, minor: 2, capabilities: { stopcopy: identity } }))
+    const right = version(encodeVersion({ major: 0, minor: 2, capabilities: { stopcopy: named } }))
     const client = await connectTo(right)
     expect(client.identity).toMatchObject({ type: 'x', version: 1, stream: 'opaque', configuration: {} })
     expect(client.server.isStopcopy).toBe(true)

@@ -165,7 +165,7 @@ describe('a saving session', () => {
     const { client } = await connected({ data }, { readBytes: 1000 })
     const session = (await client.setState(STOP_COPY)) as MigrationSession
     const buffers = Array.from({ length: 6 }, () => Buffer.alloc(1000))
-    const counts = await Promise.all(buffers.map((buffer) => session.read(buffer)))
+    const counts = await Promise.all(buffers.map(async (buffer) => session.read(buffer)))
     expect(counts).toEqual([1000, 1000, 1000, 1000, 1000, 0])
     expect(Buffer.concat(buffers.slice(0, 5)).equals(data)).toBe(true)
     await client.close()

@@ -30,3 +30,31 @@ describe('DataIntake.allCame()', () => {
     expect(order).toEqual(['taken', 'came'])
   })
 })
+
+describe('DataIntake.take()', () => {
+  it('gives a frame its turn when the connection before it has let go of the session, not at its last byte', async () => {
+    const stream = { position: 0 }
+    const intake = new DataIntake(2, async () => {})
+    intake.begin([stream as IncomingStream])
+    const order: string[] = []
+    let letGo: (() => void) | undefined
+    const first = intake.take({ index: 0, position: 0, payloadBytes: 100 } as Frame, signal, async () => {
+      stream.position = 100
+      await new Promise<void>((resolve) => {
+        letGo = resolve
+      })
+      order.push('first let go')
+      return 100
+    })
+    const second = intake.take({ index: 0, position: 100, payloadBytes: 50 } as Frame, signal, async () => {
+      order.push('second begins')
+      stream.position = 150
+      return 50
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(order).toEqual([])
+    letGo?.()
+    await Promise.all([first, second])
+    expect(order).toEqual(['first let go', 'second begins'])
+  })
+})

@@ -1,0 +1,94 @@
+/**
+ * The stream of a saving session, cut into replies. While the client looks at one reply, the next one of the same
+ * size is gathered: what it costs to frame and sum it is not waited for.
+ *
+ * @module
+ */
+
+import type { MigrationSession } from '../session/migration-session.ts'
+import { type GatheredBytes, gatherLeases } from './lease-gathering.ts'
+
+const NONE = new Uint8Array(0)
+
+/** Bytes ahead of the request for them. */
+interface Ahead {
+  readonly byteLength: number
+  readonly gathered: Promise<GatheredBytes>
+}
+
+/** One session's bytes; one caller at a time. */
+export class SavedBytes {
+  readonly session: MigrationSession
+  #ahead: Ahead | undefined
+  #aheadBytes = 0
+  /** Of what was gathered for a request of another size: copied, so that its leases could be given back. */
+  #rest: Uint8Array = NONE
+
+  constructor(session: MigrationSession) {
+    this.session = session
+  }
+
+  /** Bytes that the session has given and no request has asked for yet. */
+  get unsentBytes(): number {
+    return this.#aheadBytes + this.#rest.length
+  }
+
+  /** The next `byteLength` bytes, fewer at the end; as `gatherLeases`. */
+  async take(byteLength: number, signal: AbortSignal): Promise<GatheredBytes> {
+    const ahead = this.#ahead
+    if (ahead !== undefined) {
+      const gathered = await ahead.gathered
+      this.#ahead = undefined
+      this.#aheadBytes = 0
+      if (ahead.byteLength === byteLength && this.#rest.length === 0) return gathered
+      this.#rest = copied([this.#rest, ...gathered.chunks])
+      await gathered.release()
+    }
+    const first = this.#rest.subarray(0, byteLength)
+    this.#rest = this.#rest.subarray(first.length)
+    if (first.length === 0) return gatherLeases(this.session, byteLength, signal)
+    if (first.length === byteLength) return { chunks: [first], byteLength, release: async () => {} }
+    const more = await gatherLeases(this.session, byteLength - first.length, signal)
+    return {
+      chunks: [first, ...more.chunks],
+      byteLength: first.length + more.byteLength,
+      release: () => more.release(),
+    }
+  }
+
+  /** Gathers what the next request of the same size will ask for. Only of a device that has stopped. */
+  prepare(byteLength: number, signal: AbortSignal): void {
+    if (this.#ahead !== undefined || this.#rest.length > 0) return
+    const gathered = gatherLeases(this.session, byteLength, signal)
+    this.#ahead = { byteLength, gathered }
+    gathered.then(
+      (bytes) => {
+        if (this.#ahead?.gathered === gathered) this.#aheadBytes = bytes.byteLength
+      },
+      // Told to whoever asks for these bytes.
+      () => {},
+    )
+  }
+
+  /** Nobody will ask any more. */
+  async drop(): Promise<void> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    this.#aheadBytes = 0
+    this.#rest = NONE
+    await ahead?.gathered.then(
+      (bytes) => bytes.release(),
+      () => {},
+    )
+  }
+}
+
+function copied(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
+}
