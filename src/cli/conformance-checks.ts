@@ -12,8 +12,7 @@ import { DeviceState } from '../uapi/state.ts'
 import {
   type ServerFacts,
   VfioUserClient,
-  WireBench,
-  wireConformance,
+  WireConformance,
   type WireFinding,
   type WireSafety,
 } from '../vfio-user/index.ts'
@@ -44,7 +43,7 @@ const LOGGED_BYTES = 64n * 1024n
 /** Asks the server who it is, and lists what there is to check. */
 export class ConformanceChecks {
   readonly #server: CheckedServer
-  readonly #bench: WireBench
+  readonly #wire: WireConformance
   readonly #needs = new Map<ConformanceNeed, boolean>()
   /** Whether devices have memory to log the writes to: a server reports what it was told of. */
   #mapsMemory = false
@@ -55,7 +54,7 @@ export class ConformanceChecks {
     this.#server = server
     this.#free = [...server.paths]
     const [path = ''] = server.paths
-    this.#bench = new WireBench({
+    this.#wire = new WireConformance({
       connect: () => connect(`unix:${path}`, { signal: server.signal }),
       timeoutMs: server.timeoutMs,
     })
@@ -63,18 +62,13 @@ export class ConformanceChecks {
 
   /** What the server says. @throws {@link VfioError} when it cannot be asked */
   facts(): Promise<ServerFacts> {
-    return this.#bench.facts()
+    return this.#wire.facts()
   }
 
   /** All checks in their order. */
   async list(): Promise<Check[]> {
     const { isLibvfioUser } = await this.facts()
-    const wire = wireConformance().map((test): Check => ({
-      name: test.name,
-      rule: test.rule,
-      safety: test.safety,
-      run: () => test.run(this.#bench),
-    }))
+    const wire: readonly Check[] = this.#wire.cases
     const suite = conformance(() => this.#create()).map((test): Check => ({
       name: `suite: ${test.name}`,
       rule: test.rule,
@@ -94,14 +88,14 @@ export class ConformanceChecks {
 
   /** Gives the connection up. */
   async close(): Promise<void> {
-    await this.#bench.close()
+    await this.#wire.close()
   }
 
   async #runSuite(test: ReturnType<typeof conformance>[number]): Promise<WireFinding> {
     try {
       this.#mapsMemory = test.needs.includes('dma-logging') && (await this.#keepsMemory())
       // The suite makes its own connections, to the same device.
-      await this.#bench.close()
+      await this.#wire.close()
       const missing = await this.#missing(test.needs)
       if (missing.length > 0)
         return {

@@ -64,6 +64,7 @@ export interface FdPassing extends FdFiles {
 
 /** A connection that carries descriptors. */
 export interface FdDuplex extends ByteDuplex {
+  /** How they are passed. */
   readonly fds: FdPassing
 }
 

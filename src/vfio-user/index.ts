@@ -14,7 +14,7 @@ export type { FdDuplex, FdFiles, FdPassing, MapAccess, MappedMemory } from './fd
 export type { VfioUserServerInfo } from './greeting.ts'
 export type { RegionMmapArea } from './region-capabilities.ts'
 export { RemoteSession } from './remote-session.ts'
-export type { DeviceInfo, IrqInfo } from './structs.ts'
+export type { DeviceInfo, IrqInfo, RegionInfo } from './structs.ts'
 export { type ServerQuirks, SERVER_QUIRKS } from './quirks.ts'
 export type { ChooseMemoryAccess, MemoryAccess, OfferedMemory } from './memory-access.ts'
 export { serveVfioUser, type ServeOptions } from './serve.ts'
@@ -22,11 +22,11 @@ export type { ServeEvent, ServeReport } from './serve-report.ts'
 export type { Capabilities, VersionMessage } from './version.ts'
 export {
   type ServerFacts,
-  WireBench,
   type WireBenchOptions,
   type WireCase,
-  wireConformance,
+  WireConformance,
   type WireFinding,
   type WireNeed,
+  type WireRule,
   type WireSafety,
 } from './wire-cases/index.ts'

@@ -31,9 +31,11 @@ export interface RegionInfo {
   argsz: number
   /** Bit 0 read, 1 write, 2 mmap, 3 capabilities. */
   flags: number
+  /** 0 to 5 BARs, 6 ROM, 7 configuration space, 8 VGA. */
   index: number
   /** From the structure's start; 0 for none. */
   capOffset: number
+  /** Bytes; 0 where there is none. */
   size: bigint
   /** For mmap of the region's file descriptor. */
   offset: bigint

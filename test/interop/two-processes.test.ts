@@ -46,7 +46,12 @@ describe('a device served by one process', { timeout: 120_000 }, () => {
     expect(code).toBe(0)
     expect(jsonLines(stdout).map(({ type }) => type)).toEqual([
       'listening',
-      ...['client', 'version', 'left', 'client', 'version', 'left'],
+      'client',
+      'version',
+      'left',
+      'client',
+      'version',
+      'left',
     ])
     expect([existsSync(a), existsSync(b)]).toEqual([false, false])
   })

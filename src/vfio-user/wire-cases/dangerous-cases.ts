@@ -9,7 +9,7 @@ import { DeviceState } from '../../uapi/state.ts'
 import { VfioUserCommand } from '../command.ts'
 import { deviceInfo, feature, loggingStart, loggingStop, setState } from './messages.ts'
 import { type Quirk, successQuirk, type Trial } from './trial.ts'
-import { type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { DEVICE_FEATURE, DEVICE_GET_INFO } = VfioUserCommand
 const { RUNNING, STOP, STOP_COPY, PRE_COPY } = DeviceState
@@ -20,7 +20,7 @@ const DIED: Quirk = {
 }
 
 /** Checks that a known server dies of. */
-export function dangerousCases(): WireCase[] {
+export function dangerousCases(): BenchCase[] {
   return wireCases('dangerous', [
     {
       name: 'a SET with half its data is refused',

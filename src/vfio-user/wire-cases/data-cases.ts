@@ -10,7 +10,7 @@ import { MigData } from '../structs.ts'
 import { migData, setState } from './messages.ts'
 import { toldState } from './state-cases.ts'
 import { errnoQuirk, type Trial } from './trial.ts'
-import { type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { MIG_DATA_READ, MIG_DATA_WRITE, DEVICE_FEATURE } = VfioUserCommand
 const { RUNNING, STOP, STOP_COPY, PRE_COPY, RESUMING } = DeviceState
@@ -21,12 +21,12 @@ const READ_BYTES = 4096
 const WRITE_BYTES = 32 * 1024
 
 /** Data in RUNNING: there is no session. */
-export function runningDataCases(): WireCase[] {
+export function runningDataCases(): BenchCase[] {
   return wireCases('data', [readRefused(RUNNING), writeRefused(RUNNING)])
 }
 
 /** Data in PRE_COPY. */
-export function precopyDataCases(): WireCase[] {
+export function precopyDataCases(): BenchCase[] {
   const needs = ['migration', 'pre-copy'] as const
   return wireCases('data', [
     ...malformedReads(PRE_COPY, needs),
@@ -45,7 +45,7 @@ export function precopyDataCases(): WireCase[] {
 }
 
 /** Data in STOP_COPY. */
-export function stopCopyDataCases(): WireCase[] {
+export function stopCopyDataCases(): BenchCase[] {
   return wireCases('data', [
     ...malformedReads(STOP_COPY, ['migration']),
     writeRefused(STOP_COPY),
@@ -61,12 +61,12 @@ export function stopCopyDataCases(): WireCase[] {
 }
 
 /** Data in STOP. */
-export function stopDataCases(): WireCase[] {
+export function stopDataCases(): BenchCase[] {
   return wireCases('data', [readRefused(STOP), writeRefused(STOP)])
 }
 
 /** Data in RESUMING, and a whole stream. */
-export function resumingDataCases(): WireCase[] {
+export function resumingDataCases(): BenchCase[] {
   const malformed: [name: string, request: Uint8Array][] = [
     ['with half a head', migData(4, new Uint8Array(4)).subarray(0, 4)],
     ['with an argsz below its data', migData(16, new Uint8Array(16), 12)],

@@ -8,7 +8,7 @@ import { VfioUserCommand } from '../command.ts'
 import { isErrno } from './answer.ts'
 import { dmaMap, dmaUnmap, UNUSED_ADDRESS } from './messages.ts'
 import { successQuirk, type Trial } from './trial.ts'
-import { type WireCase, wireCases } from './wire-case.ts'
+import { type BenchCase, wireCases } from './wire-case.ts'
 
 const { DMA_MAP, DMA_UNMAP } = VfioUserCommand
 const ADDRESS = 0x10_0000n
@@ -16,7 +16,7 @@ const SIZE = 0x1_0000n
 const ALL = 2
 
 /** DMA_MAP and DMA_UNMAP. */
-export function dmaCases(): WireCase[] {
+export function dmaCases(): BenchCase[] {
   return wireCases('dma', [
     {
       name: 'a region that was never mapped cannot be unmapped',

@@ -16,7 +16,7 @@ import { FeatureMigration } from '../../uapi/structs/feature-migration.ts'
 import { VfioUserCommand } from '../command.ts'
 import { feature, featureGet, featureProbe, getState } from './messages.ts'
 import type { Trial } from './trial.ts'
-import { type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { DEVICE_FEATURE } = VfioUserCommand
 const { MIGRATION, MIG_DEVICE_STATE, MIG_DATA_SIZE } = DeviceFeature
@@ -28,7 +28,7 @@ const HEAD_BYTES = 8
 const UNKNOWN = 0xfff0
 
 /** Features and their operations. */
-export function featureCases(): WireCase[] {
+export function featureCases(): BenchCase[] {
   return wireCases('feature', [
     {
       name: 'MIGRATION tells the flags',

@@ -10,7 +10,7 @@ import { answerText, messageText, type RawMessage } from './answer.ts'
 import { deviceInfo, joined } from './messages.ts'
 import { encodeRaw } from './raw-peer.ts'
 import type { Trial } from './trial.ts'
-import { type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { VERSION, DEVICE_GET_INFO } = VfioUserCommand
 const REPLY = 1
@@ -19,7 +19,7 @@ const DESYNC =
   'libvfio-user: a message whose header it refuses is not read to its end, and what is left is taken for the next header; connect again after such an error'
 
 /** Sizes, types and pieces. */
-export function framingCases(): WireCase[] {
+export function framingCases(): BenchCase[] {
   return wireCases('framing', [
     lying('a size below the header', { command: DEVICE_GET_INFO, payload: NOTHING, byteLength: 15 }),
     lying('a size of 0', { command: DEVICE_GET_INFO, payload: NOTHING, byteLength: 0 }),

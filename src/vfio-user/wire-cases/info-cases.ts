@@ -8,7 +8,7 @@ import { VfioUserCommand } from '../command.ts'
 import { DeviceInfo, IrqInfo, RegionInfo, RegionIoFds } from '../structs.ts'
 import { deviceInfo, irqInfo, joined, regionInfo } from './messages.ts'
 import type { Trial } from './trial.ts'
-import { type WireCase, wireCases } from './wire-case.ts'
+import { type BenchCase, wireCases } from './wire-case.ts'
 
 const { DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS, DEVICE_GET_IRQ_INFO } =
   VfioUserCommand
@@ -19,7 +19,7 @@ const CAPABILITIES = 8
 const ACCESS = 3
 
 /** GET_INFO, GET_REGION_INFO, GET_IRQ_INFO and what they refuse. */
-export function infoCases(): WireCase[] {
+export function infoCases(): BenchCase[] {
   return wireCases('info', [
     {
       name: 'a PCI device has 9 regions and 5 interrupt indexes',

@@ -7,7 +7,7 @@
 import { VfioUserCommand } from '../command.ts'
 import { irqSet } from './messages.ts'
 import type { Trial } from './trial.ts'
-import { NotApplicable, type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { NotApplicable, type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { DEVICE_SET_IRQS } = VfioUserCommand
 const NONE = 1
@@ -17,7 +17,7 @@ const MASK = 8
 const TRIGGER = 32
 
 /** SET_IRQS and what it refuses. */
-export function irqCases(): WireCase[] {
+export function irqCases(): BenchCase[] {
   const one = 'flags name one kind of data and one action'
   return wireCases('irqs', [
     refused('an index that does not exist', 'an index that GET_INFO does not count', () =>

@@ -8,7 +8,7 @@ import { VfioUserCommand } from '../command.ts'
 import { loggingReport, loggingStart, loggingStop, UNUSED_ADDRESS } from './messages.ts'
 import { withRegion } from './dma-cases.ts'
 import { errnoQuirk, type Trial } from './trial.ts'
-import { type WireCase, wireCases } from './wire-case.ts'
+import { type BenchCase, wireCases } from './wire-case.ts'
 
 const { DEVICE_FEATURE } = VfioUserCommand
 const PAGE = 4096n
@@ -21,7 +21,7 @@ const MESSAGE_MODE = errnoQuirk(
 )
 
 /** DMA logging over one region of 16 pages. */
-export function loggingCases(): WireCase[] {
+export function loggingCases(): BenchCase[] {
   const needs = ['migration', 'logging', 'dma'] as const
   const safety = 'changes'
   return wireCases('logging', [

@@ -11,7 +11,7 @@ import { answerText, messageText } from './answer.ts'
 import { CONFIG_REGION, deviceInfo, feature, joined, regionAccess, regionInfo, setState } from './messages.ts'
 import { encodeRaw } from './raw-peer.ts'
 import type { Trial } from './trial.ts'
-import { type WireCase, type WireCaseBody, WireMismatch, wireCases } from './wire-case.ts'
+import { type BenchCase, type WireCaseBody, WireMismatch, wireCases } from './wire-case.ts'
 
 const { DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, DEVICE_FEATURE, REGION_READ, DMA_READ, DMA_WRITE } =
   VfioUserCommand
@@ -21,7 +21,7 @@ const PADDED_ERROR =
   'libvfio-user: this refusal carries a payload; a client must read all that the header announces'
 
 /** Rules of messages that do not depend on what they say. */
-export function orderCases(): WireCase[] {
+export function orderCases(): BenchCase[] {
   return wireCases('order', [
     {
       name: 'ids are echoed, also one that comes twice',

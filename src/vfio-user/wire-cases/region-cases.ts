@@ -8,16 +8,20 @@ import { VfioUserCommand } from '../command.ts'
 import { RegionAccess } from '../structs.ts'
 import { CONFIG_REGION, joined, regionAccess } from './messages.ts'
 import type { Trial } from './trial.ts'
-import { NotApplicable, type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { NotApplicable, type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { REGION_READ, REGION_WRITE } = VfioUserCommand
 const HEAD_BYTES = RegionAccess.byteLength
 const CAPABILITY_LIST = 0x10
 const COMMAND_OFFSET = 4n
 const BAR_OFFSET = 0x10
+/** Id of the MSI-X capability. */
+const MSIX = 0x11
+/** Interrupt index of MSI-X. */
+const MSIX_INDEX = 2
 
 /** REGION_READ, REGION_WRITE and configuration space. */
-export function regionCases(): WireCase[] {
+export function regionCases(): BenchCase[] {
   return wireCases('region', [
     {
       name: 'configuration space is read',
@@ -56,16 +60,14 @@ export function regionCases(): WireCase[] {
       rule: 'capabilities of configuration space are a list from 0x34 of offsets of 0x40 and up, without a loop',
       needs: ['config'],
       body: async (trial) => {
-        const head = await readRegion(trial, CONFIG_REGION, 0, 64)
-        const hasList = ((head[6] ?? 0) & CAPABILITY_LIST) !== 0
-        const seen = new Set<number>()
-        for (let at = hasList ? (head[0x34] ?? 0) & 0xfc : 0; at !== 0;) {
-          trial.expect(at >= 0x40, 'a capability at 0x40 or above')
-          trial.expect(!seen.has(at), 'a list without a loop')
-          seen.add(at)
-          at = ((await readRegion(trial, CONFIG_REGION, at, 2))[1] ?? 0) & 0xfc
-        }
+        await capabilitiesOf(trial)
       },
+    },
+    {
+      name: 'the MSI-X tables lie in a region',
+      rule: 'table and pending bits of the MSI-X capability are inside the BARs that it names; its vectors are those of the interrupt index',
+      needs: ['config'],
+      body: checkMsix,
     },
     {
       name: 'a read of no bytes succeeds',
@@ -170,6 +172,44 @@ function refusedReads(): WireCaseBody[] {
         trial.refused(['EINVAL'], REGION_READ, regionAccess(CONFIG_REGION, 0n, 4).subarray(0, 8)),
     },
   ]
+}
+
+/** Where each capability of configuration space is, by its id. */
+async function capabilitiesOf(trial: Trial): Promise<Map<number, number>> {
+  const head = await readRegion(trial, CONFIG_REGION, 0, 64)
+  const hasList = ((head[6] ?? 0) & CAPABILITY_LIST) !== 0
+  const seen = new Set<number>()
+  const found = new Map<number, number>()
+  for (let at = hasList ? (head[0x34] ?? 0) & 0xfc : 0; at !== 0;) {
+    trial.expect(at >= 0x40, 'a capability at 0x40 or above')
+    trial.expect(!seen.has(at), 'a list without a loop')
+    seen.add(at)
+    const [id = 0, next = 0] = await readRegion(trial, CONFIG_REGION, at, 2)
+    found.set(id, at)
+    at = next & 0xfc
+  }
+  return found
+}
+
+async function checkMsix(trial: Trial): Promise<void> {
+  const at = (await capabilitiesOf(trial)).get(MSIX)
+  if (at === undefined) throw new NotApplicable('the device has no MSI-X')
+  const bytes = joined(await readRegion(trial, CONFIG_REGION, at, 12))
+  const view = new DataView(bytes.buffer)
+  const vectors = (view.getUint16(2, true) & 0x7ff) + 1
+  const { regions, irqs } = trial.facts
+  for (const [what, place, byteLength] of [
+    ['table', view.getUint32(4, true), 16 * vectors],
+    ['pending bits', view.getUint32(8, true), 8 * Math.ceil(vectors / 64)],
+  ] as const) {
+    const [bar, offset] = [place & 7, place - (place & 7)]
+    const size = regions[bar]?.size ?? 0n
+    trial.expect(
+      BigInt(offset + byteLength) <= size,
+      `the ${what} of ${vectors} vectors, at ${offset} of BAR ${bar} with ${size} bytes, inside it`,
+    )
+  }
+  trial.expect(irqs[MSIX_INDEX]?.count === vectors, `${vectors} vectors of interrupt index ${MSIX_INDEX}`)
 }
 
 /** Bytes of a region, by one read. */

@@ -8,7 +8,7 @@ import { DeviceState, deviceStateName } from '../../uapi/state.ts'
 import { VfioUserCommand } from '../command.ts'
 import { toldState } from './state-cases.ts'
 import { errnoQuirk, type Quirk } from './trial.ts'
-import { type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { DEVICE_RESET } = VfioUserCommand
 const { RUNNING, STOP, STOP_COPY, RESUMING } = DeviceState
@@ -25,12 +25,12 @@ const KEPT: Quirk = {
 }
 
 /** A reset of a device that runs. */
-export function runningResetCases(): WireCase[] {
+export function runningResetCases(): BenchCase[] {
   return wireCases('reset', [resetIn(RUNNING)])
 }
 
 /** Resets of a device that does not. */
-export function stoppedResetCases(): WireCase[] {
+export function stoppedResetCases(): BenchCase[] {
   return wireCases('reset', [resetIn(STOP_COPY), resetIn(STOP), resetIn(RESUMING)])
 }
 

@@ -20,12 +20,17 @@ const RESET = 1
 
 /** The server and its device. */
 export interface ServerFacts {
+  /** Its reply to VERSION. */
   readonly version: VersionMessage
   /** It says of itself what libvfio-user says, and no more: its known habits are told as such. */
   readonly isLibvfioUser: boolean
+  /** By index, without capabilities. */
   readonly regions: readonly RegionInfo[]
+  /** By index. */
   readonly irqs: readonly IrqInfo[]
+  /** A PCI device. */
   readonly isPci: boolean
+  /** It takes DEVICE_RESET. */
   readonly canReset: boolean
   /** Undefined without the feature. */
   readonly migrationFlags: number | undefined

@@ -11,7 +11,7 @@ import { VfioUserCommand } from '../command.ts'
 import { CONFIG_REGION, deviceInfo, getState, regionAccess, setState } from './messages.ts'
 import { readRegion } from './region-cases.ts'
 import type { Trial } from './trial.ts'
-import { NotApplicable, type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { NotApplicable, type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { DEVICE_FEATURE, DEVICE_GET_INFO, REGION_READ } = VfioUserCommand
 const { ERROR, STOP, RUNNING, STOP_COPY, RUNNING_P2P, PRE_COPY, PRE_COPY_P2P } = DeviceState
@@ -20,7 +20,7 @@ const GATE =
   'in STOP and STOP_COPY there are only region access, features and MIG_DATA_READ; ask for the rest, and set up DMA and interrupts, in another state'
 
 /** Requests for a state while the device is RUNNING. */
-export function runningStateCases(): WireCase[] {
+export function runningStateCases(): BenchCase[] {
   return wireCases('state', [
     ...[0xffff_ffff, 0x1234_5678].map((dataFd): WireCaseBody => ({
       name: `a SET of the state it is in is echoed with data_fd 0x${dataFd.toString(16)}`,
@@ -50,7 +50,7 @@ export function runningStateCases(): WireCase[] {
 }
 
 /** Around PRE_COPY. */
-export function precopyStateCases(): WireCase[] {
+export function precopyStateCases(): BenchCase[] {
   return wireCases('state', [
     entered(PRE_COPY, ['migration', 'pre-copy']),
     infoIn(PRE_COPY, ['migration', 'pre-copy']),
@@ -59,7 +59,7 @@ export function precopyStateCases(): WireCase[] {
 }
 
 /** Around STOP_COPY, which PRE_COPY is left for where it is. */
-export function stopCopyStateCases(): WireCase[] {
+export function stopCopyStateCases(): BenchCase[] {
   return wireCases('state', [
     entered(STOP_COPY, ['migration']),
     infoIn(STOP_COPY, ['migration']),
@@ -72,7 +72,7 @@ export function stopCopyStateCases(): WireCase[] {
 }
 
 /** Around STOP. */
-export function stopStateCases(): WireCase[] {
+export function stopStateCases(): BenchCase[] {
   return wireCases('state', [
     entered(STOP, ['migration']),
     infoIn(STOP, ['migration']),

@@ -5,7 +5,7 @@
  */
 
 import type { Errno } from '../../errors.ts'
-import { type Answer, bytesText, errnoText, isErrno, messageText, type RawMessage } from './answer.ts'
+import { type Answer, bytesText, isErrno, messageText, type RawMessage } from './answer.ts'
 import type { RawPeer } from './raw-peer.ts'
 import type { ServerFacts } from './server-facts.ts'
 import type { WireBench } from './wire-bench.ts'
@@ -131,9 +131,4 @@ export function errnoQuirk(code: keyof typeof Errno, quirk: string): Quirk {
 /** A quirk that is success. */
 export function successQuirk(quirk: string): Quirk {
   return { when: (answer) => answer.kind === 'reply', quirk }
-}
-
-/** The errno of an answer, for a sentence. */
-export function outcome(answer: Answer): string {
-  return answer.kind === 'error' ? errnoText(answer.errno) : answer.kind
 }

@@ -9,7 +9,7 @@ import { decodeVersion } from '../version.ts'
 import { VfioError } from '../../errors.ts'
 import { deviceInfo } from './messages.ts'
 import type { Trial } from './trial.ts'
-import { type WireCase, type WireCaseBody, wireCases } from './wire-case.ts'
+import { type BenchCase, type WireCaseBody, wireCases } from './wire-case.ts'
 
 const { VERSION, DEVICE_GET_INFO } = VfioUserCommand
 /** How long a server may take to end a connection that it refused. */
@@ -20,7 +20,7 @@ const QEMU_JSON =
   '{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "migration": {"pgsize": 4096, "max_bitmap_size": 268435456}, "write_multiple": true}}'
 
 /** What the main connection can still be asked. */
-export function laterVersionCases(): WireCase[] {
+export function laterVersionCases(): BenchCase[] {
   return wireCases('version', [
     {
       name: 'a second VERSION is refused',
@@ -31,7 +31,7 @@ export function laterVersionCases(): WireCase[] {
 }
 
 /** First messages, right and wrong, each on a connection of its own. */
-export function versionCases(): WireCase[] {
+export function versionCases(): BenchCase[] {
   return wireCases('version', [
     accepted('minor 0 is answered with minor 0', 0, '{"capabilities": {}}'),
     accepted('a minor of 65535 is answered with the own one', 0xffff, '{"capabilities": {}}'),

@@ -26,6 +26,7 @@ export type WireNeed = 'migration' | 'pre-copy' | 'logging' | 'dma' | 'reset' | 
 
 /** How a case ended. */
 export interface WireFinding {
+  /** A known difference is a failure, too, and has a `quirk`. */
   readonly status: 'pass' | 'fail' | 'not applicable'
   /** Why it does not apply, or what was expected. */
   readonly reason?: string | undefined
@@ -37,16 +38,22 @@ export interface WireFinding {
   readonly quirk?: string | undefined
 }
 
-/** A case of the wire. */
-export interface WireCase {
+/** What a case of the wire is called, and what it is about. */
+export interface WireRule {
   /** Unique: the group and a sentence. */
   readonly name: string
   /** What the protocol demands, in words. */
   readonly rule: string
+  /** What it does to the server. */
   readonly safety: WireSafety
+  /** What it needs of the server; without, it does not apply. */
   readonly needs: readonly WireNeed[]
-  /** Tries it. Never rejects: what goes wrong is a finding. */
-  run(bench: WireBench): Promise<WireFinding>
+}
+
+/** A case before it is bound to a server. */
+export interface BenchCase extends WireRule {
+  /** Tries it. */
+  readonly run: (bench: WireBench) => Promise<WireFinding>
 }
 
 /** A case before it is bound: what its author writes. */
@@ -86,7 +93,7 @@ const TRIES = 3
 const RETRY_MS = 100
 
 /** Makes cases of one group. */
-export function wireCases(group: string, bodies: readonly WireCaseBody[]): WireCase[] {
+export function wireCases(group: string, bodies: readonly WireCaseBody[]): BenchCase[] {
   return bodies.map((written) => {
     const { rule, safety = 'reads', needs = [] } = written
     const name = `${group}: ${written.name}`

@@ -106,6 +106,7 @@ describe('registers', () => {
     ['of a region that is not there', access(0, 0xdeadbeef, 4)],
     ['of region 9', access(0, 9, 1)],
     ['of a BAR that is not there', access(0, 2, 1)],
+    ['past the end of the BAR of MSI-X', access(4095, 1, 2)],
     ['of the ROM', access(0, 6, 1)],
     ['past the end', access(7, 0, 2)],
     ['past the end of configuration space', access(255, 7, 2)],
