@@ -24,12 +24,15 @@ interface Vector {
 
 /** All vectors of one device for one client. */
 export class Interrupts {
+  readonly #pci: PciFunction
   readonly #fds: FdPassing | undefined
   readonly #counts: readonly number[]
   /** By index and vector; only those that a client touched. */
   readonly #vectors: readonly Map<number, Vector>[]
 
-  constructor({ interrupts }: PciFunction, fds: FdPassing | undefined) {
+  constructor(pci: PciFunction, fds: FdPassing | undefined) {
+    const { interrupts } = pci
+    this.#pci = pci
     this.#fds = fds
     this.#counts = [interrupts.intx, interrupts.msi, interrupts.msix, 1, 1]
     this.#vectors = this.#counts.map(() => new Map())
@@ -62,11 +65,15 @@ export class Interrupts {
     }
   }
 
-  /** Masks or unmasks a vector; what came meanwhile is signalled then. */
+  /**
+   * Masks or unmasks a vector; what came meanwhile is signalled then. INTx is a level: whoever unmasks it, as clients
+   * do when the guest has served it, is signalled again while it is asserted.
+   */
   mask(index: number, vector: number, isMasked: boolean): void {
     const state = this.#at(index, vector)
     state.isMasked = isMasked
-    if (isMasked || !state.isPending) return
+    const isRaised = state.isPending || (index === IrqIndex.INTX && this.#pci.intxAsserted)
+    if (isMasked || !isRaised) return
     state.isPending = false
     this.trigger(index, vector)
   }

@@ -22,6 +22,8 @@ export interface RemoteDmaOptions {
   readonly timeoutMs: number
   /** Most bytes of data in one message, as the client said. */
   readonly maxDataBytes: () => number
+  /** Most bytes that one message asks for. */
+  readonly maxReadBytes: number
   /** Told when a reply begins to be awaited, and when no more. */
   readonly onAwait: (isAwaited: boolean) => void
 }
@@ -55,7 +57,7 @@ export class RemoteDma {
    * not there any more; what {@link fail} was told
    */
   async read(address: bigint, dst: Uint8Array, isThere: () => boolean): Promise<void> {
-    await this.#chunks(dst.length, isThere, async (at, byteLength) => {
+    await this.#chunks(dst.length, this.#options.maxReadBytes, isThere, async (at, byteLength) => {
       const reply = await this.#request(VfioUserCommand.DMA_READ, address + BigInt(at), byteLength)
       dst.set(reply.subarray(DmaAccess.byteLength), at)
     })
@@ -63,7 +65,7 @@ export class RemoteDma {
 
   /** Stores `src` in the client's memory at `address`. Throws as {@link read}. */
   async write(address: bigint, src: Uint8Array, isThere: () => boolean): Promise<void> {
-    await this.#chunks(src.length, isThere, async (at, byteLength) => {
+    await this.#chunks(src.length, src.length, isThere, async (at, byteLength) => {
       const data = src.subarray(at, at + byteLength)
       await this.#request(VfioUserCommand.DMA_WRITE, address + BigInt(at), byteLength, data)
     })
@@ -88,11 +90,12 @@ export class RemoteDma {
 
   async #chunks(
     byteLength: number,
+    chunkBytes: number,
     isThere: () => boolean,
     transfer: (at: number, byteLength: number) => Promise<void>,
   ): Promise<void> {
     for (let at = 0; at < byteLength;) {
-      const length = Math.min(byteLength - at, this.#options.maxDataBytes())
+      const length = Math.min(byteLength - at, chunkBytes, this.#options.maxDataBytes())
       const from = at
       const turn = this.#last.then(() => {
         if (!isThere()) throw new VfioError('ENODEV', 'Cannot reach memory: it was unmapped, map it again')

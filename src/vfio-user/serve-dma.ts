@@ -83,12 +83,15 @@ function bitmapOf(region: DmaRegion, { pgsize, size }: DirtyBitmapHead, argsz: n
 function backingOf(
   command: QueuedCommand,
   { fds, settings }: ServedClient,
-  { offset, byteLength, access }: DmaMapping,
+  { iova, offset, byteLength, access }: DmaMapping,
   isFile: boolean,
 ): DmaBacking {
   const fd = command.fds[0]
   if (fd === undefined || fds === undefined) return { kind: 'message' }
-  if (isFile || !settings.mapMemory || byteLength > MAX_MAPPED_BYTES) {
+  const { memoryAccess } = settings
+  const way = typeof memoryAccess === 'string' ? memoryAccess : memoryAccess({ iova, byteLength })
+  if (way === 'message') return { kind: 'message' }
+  if (isFile || way === 'file' || byteLength > MAX_MAPPED_BYTES) {
     command.fds.length = 0
     return { kind: 'file', fd }
   }

@@ -13,6 +13,7 @@ import { createConfigSpace } from './config-space.ts'
 import { fdPassingOf } from './fd-passing.ts'
 import { Interrupts } from './interrupts.ts'
 import { leaveDevice } from './leave-device.ts'
+import type { ChooseMemoryAccess, MemoryAccess } from './memory-access.ts'
 import { MessageOutlet } from './message-outlet.ts'
 import { type ServerQuirks, SERVER_QUIRKS } from './quirks.ts'
 import { refuseClient } from './refuse-client.ts'
@@ -28,6 +29,7 @@ const MESSAGE_FDS = 8
 /** Most that QEMU lets a server say. */
 const MOST_MESSAGE_FDS = 16
 const DMA_TIMEOUT_MS = 5000
+const DMA_READ_BYTES = 32 * 1024
 
 /** Options of {@link serveVfioUser}. */
 export interface ServeOptions {
@@ -37,11 +39,8 @@ export interface ServeOptions {
   readonly maxDataBytes?: number
   /** Most descriptors of one message; 1 to 16, default 8, without descriptors 1. */
   readonly maxMessageFds?: number
-  /**
-   * Whether files that come with DMA_MAP are mapped, default true. A client that shortens such a file kills the
-   * process that mapped it (SIGBUS); false reads and writes by position, for clients that are not trusted.
-   */
-  readonly mapMemory?: boolean
+  /** How memory that comes with a file is reached, all of it or each region as asked. Default 'mapped'. */
+  readonly memoryAccess?: MemoryAccess | ChooseMemoryAccess
   /** Default as {@link SERVER_QUIRKS}. */
   readonly quirks?: Partial<ServerQuirks>
   /**
@@ -56,6 +55,11 @@ export interface ServeOptions {
    * of a state is none.
    */
   readonly keepState?: boolean
+  /**
+   * Most bytes that one DMA_READ asks for, 1024 to 16 MiB; default 32 KiB. QEMU 11 writes a reply once and loses
+   * what its socket does not take; the kernel takes so many bytes as a whole or not at all.
+   */
+  readonly dmaReadBytes?: number
   /** Longest wait for the client's answer to a DMA request, milliseconds; default 5000. */
   readonly dmaTimeoutMs?: number
   /** Stops serving; the device is left as when the client leaves. */
@@ -107,6 +111,7 @@ async function serve(
   const outlet = new MessageOutlet(duplex, fds)
   const remote: RemoteDma = new RemoteDma(outlet, {
     timeoutMs: settings.dmaTimeoutMs,
+    maxReadBytes: settings.dmaReadBytes,
     maxDataBytes: () =>
       Math.min(
         settings.maxDataBytes,
@@ -174,15 +179,18 @@ async function endOf(
 
 function settingsOf(options: ServeOptions, hasFds: boolean): ServerSettings {
   const { maxDataBytes = DEFAULT_MAX_DATA_BYTES, dmaTimeoutMs = DMA_TIMEOUT_MS } = options
+  const { dmaReadBytes = DMA_READ_BYTES } = options
   const { maxMessageFds = hasFds ? MESSAGE_FDS : DEFAULT_MAX_FDS } = options
   checkRange('maxDataBytes', maxDataBytes, 4096, 16 * 1024 * 1024)
   checkRange('maxMessageFds', maxMessageFds, 1, MOST_MESSAGE_FDS)
+  checkRange('dmaReadBytes', dmaReadBytes, 1024, 16 * 1024 * 1024)
   checkRange('dmaTimeoutMs', dmaTimeoutMs, 1, 0x7fff_ffff)
   return {
     maxDataBytes,
     maxMessageFds,
+    dmaReadBytes,
     dmaTimeoutMs,
-    mapMemory: options.mapMemory ?? true,
+    memoryAccess: options.memoryAccess ?? 'mapped',
     resetKeepsState: options.resetKeepsState ?? false,
     keepState: options.keepState ?? false,
     quirks: { ...SERVER_QUIRKS, ...options.quirks },

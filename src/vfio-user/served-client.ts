@@ -10,6 +10,7 @@ import type { ClientMemory } from './client-memory.ts'
 import type { ConfigSpace } from './config-space.ts'
 import type { FdPassing } from './fd-passing.ts'
 import type { Interrupts } from './interrupts.ts'
+import type { ChooseMemoryAccess, MemoryAccess } from './memory-access.ts'
 import type { ServerQuirks } from './quirks.ts'
 import type { ServeEvent } from './serve-report.ts'
 import type { ServedMigration } from './served-migration.ts'
@@ -19,9 +20,10 @@ import type { VersionMessage } from './version.ts'
 export interface ServerSettings {
   readonly maxDataBytes: number
   readonly maxMessageFds: number
-  readonly mapMemory: boolean
+  readonly memoryAccess: MemoryAccess | ChooseMemoryAccess
   readonly resetKeepsState: boolean
   readonly keepState: boolean
+  readonly dmaReadBytes: number
   readonly dmaTimeoutMs: number
   readonly quirks: ServerQuirks
 }

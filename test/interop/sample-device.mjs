@@ -3,8 +3,8 @@
  * interop test and for whoever runs the sample by hand.
  *
  * BAR0 is 8 bytes: a time, at which a running device raises INTx, then writes 4 KiB into the second page of host
- * memory that it can reach, and writes and reads 4 KiB of the first in pieces of 1 KiB. BAR1 is 0x3000 bytes of
- * memory. Its stream is BAR1 in PRE_COPY, then BAR1 and BAR0 in STOP_COPY; loading wants the last part of it.
+ * memory that it was given, and writes and reads 4 KiB of the first. BAR1 is 0x3000 bytes of memory. Its stream is
+ * BAR1 in PRE_COPY, then BAR1 and BAR0 in STOP_COPY; loading wants the last part of it.
  *
  * @module
  */
@@ -14,8 +14,6 @@ const TIME_BYTES = 8
 const MEMORY_BYTES = 0x3000
 const PAGE_BYTES = 4096
 const PIECE_BYTES = 1024
-/** Pages of host memory that are looked through for one that is there. */
-const PAGES = 64
 /** Longest wait of one timer. */
 const LONGEST_MS = 2 ** 31 - 1
 
@@ -67,12 +65,16 @@ function resumeEnd() {
   }
 }
 
-/** @returns {import('../../dist/index.js').Driver & { pci: object, log: string[] }} a driver, and how a PCI bus sees it */
-export function createSampleDevice() {
+/**
+ * @param {(line: string) => void} say what the device did
+ * @returns {import('../../dist/index.js').Driver & { pci: object, pages: bigint[] }} a driver, how a PCI bus sees it,
+ * and where pages of host memory are: to be filled as they are mapped, since no device can look for them
+ */
+export function createSampleDevice(say) {
   const image = new Uint8Array(MEMORY_BYTES + TIME_BYTES)
   const memory = image.subarray(0, MEMORY_BYTES)
   const time = image.subarray(MEMORY_BYTES)
-  const log = []
+  const pages = []
   let [host, timer, session, isRunning] = [undefined, undefined, undefined, true]
 
   const dueMs = () => Number(new DataView(time.buffer, MEMORY_BYTES).getBigInt64(0, true)) * 1000
@@ -84,13 +86,13 @@ export function createSampleDevice() {
   }
   const fire = async () => {
     if (dueMs() > Date.now()) return arm()
-    log.push('interrupt')
+    say('interrupt')
     host?.raise(0)
     try {
-      if (host !== undefined) await touchHost(host.memory)
-      log.push('dma done')
+      if (host !== undefined) await touchHost(host.memory, pages)
+      say('dma done')
     } catch (error) {
-      log.push(`dma failed: ${error.message}`)
+      say(`dma failed: ${error.message}`)
     }
   }
   const region = (index, offset, byteLength) => {
@@ -109,7 +111,7 @@ export function createSampleDevice() {
   return {
     flags: MigrationFlag.STOP_COPY | MigrationFlag.PRE_COPY,
     identity: { type: 'libvfio-user-sample', version: 1, fingerprint: new Uint8Array(8), stream: 'opaque' },
-    log,
+    pages,
     regions: {
       read: (index, offset, dst) => dst.set(region(index, offset, dst.length)),
       write(index, offset, src) {
@@ -156,27 +158,16 @@ export function createSampleDevice() {
   }
 }
 
-/** Writes to the second page that is there, then writes and reads the first, which the client sees as messages. */
-async function touchHost(memory) {
-  const there = []
+/** Writes and reads the second page, then the first, which the client sees as messages. */
+async function touchHost(memory, [first, second]) {
+  if (second === undefined) throw new Error('there are no two pages of host memory')
   const noise = new Uint8Array(PAGE_BYTES).map((_, index) => 65 + Math.floor(index / PIECE_BYTES))
-  for (let page = 0; page < PAGES && there.length < 2; page++) {
-    try {
-      // The first that is there is written by messages: only once all is ready for them.
-      if (there.length === 1) await memory.write(BigInt(page * PAGE_BYTES), noise)
-      else await memory.read(BigInt(page * PAGE_BYTES), new Uint8Array(0))
-      there.push(BigInt(page * PAGE_BYTES))
-    } catch {
-      // Nothing is mapped there.
-    }
+  // In this order: with the last message the client goes on, and asks what was written, or takes its memory away.
+  for (const page of [second, first]) {
+    const back = new Uint8Array(PAGE_BYTES)
+    await memory.write(page, noise)
+    await memory.read(page, back)
+    if (!back.every((byte, index) => byte === noise[index]))
+      throw new Error('host memory reads differently from what was written')
   }
-  const [first] = there
-  if (first === undefined) throw new Error('no page of host memory is mapped')
-  for (let at = 0; at < PAGE_BYTES; at += PIECE_BYTES)
-    await memory.write(first + BigInt(at), noise.subarray(at, at + PIECE_BYTES))
-  const back = new Uint8Array(PAGE_BYTES)
-  for (let at = 0; at < PAGE_BYTES; at += PIECE_BYTES)
-    await memory.read(first + BigInt(at), back.subarray(at, at + PIECE_BYTES))
-  if (!back.every((byte, index) => byte === noise[index]))
-    throw new Error('host memory reads differently from what was written')
 }

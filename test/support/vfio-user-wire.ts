@@ -145,7 +145,7 @@ export class ScriptedPci implements PciFunction {
   readonly revision = 0x10
   readonly bars: PciFunction['bars']
   readonly interrupts: PciFunction['interrupts'] = { intx: 1, msi: 0, msix: 4 }
-  readonly intxAsserted: boolean = false
+  intxAsserted = false
   host: PciHost | undefined
   plugs = 0
 

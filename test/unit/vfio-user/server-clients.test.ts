@@ -276,6 +276,7 @@ describe('options', () => {
     { maxMessageFds: 0 },
     { maxMessageFds: 17 },
     { dmaTimeoutMs: 0 },
+    { dmaReadBytes: 1023 },
   ])('%o is EINVAL', async (options) => {
     const device = await VfioDevice.open(createMtty())
     expect((await failureOf(() => serveRaw(device, options).report)).code).toBe('EINVAL')

@@ -15,6 +15,7 @@ const IRQ_INFO = 7
 const SET_IRQS = 8
 const READ = 9
 const WRITE = 10
+const RESET = 13
 
 async function serveMtty(options: Parameters<typeof serve>[1] = {}): Promise<Served> {
   return serve(await VfioDevice.open(createMtty()), options)
@@ -120,13 +121,17 @@ describe('registers', () => {
     await leave(served)
   })
 
-  it('the BAR of MSI-X has the table, where vectors are masked at first, and what is written to it', async () => {
+  it('of MSI-X have a table, and pending bits that nobody sets; a reset masks all vectors', async () => {
     const served = await serveMtty()
-    const table = await served.client.ok(READ, access(0, 1, 64))
-    expect(table.subarray(16)).toEqual(u32(...[0, 1, 2, 3].flatMap(() => [0, 0, 0, 1])))
-    await served.client.ok(WRITE, access(16, 1, 16), u32(0xfee0_0000, 0, 0x41, 0))
-    const entry = await served.client.ok(READ, access(16, 1, 16))
-    expect(entry.subarray(16)).toEqual(u32(0xfee0_0000, 0, 0x41, 0))
+    const { client } = served
+    const entry = access(16, 1, 16)
+    expect((await client.ok(READ, entry)).subarray(16)).toEqual(u32(0, 0, 0, 1))
+    await client.ok(WRITE, entry, u32(0xfee00000, 0, 0x41, 0))
+    expect((await client.ok(READ, entry)).subarray(16)).toEqual(u32(0xfee00000, 0, 0x41, 0))
+    await client.ok(WRITE, access(2048, 1, 4), u32(1))
+    expect((await client.ok(READ, access(2048, 1, 4))).subarray(16)).toEqual(u32(0))
+    await client.ok(RESET)
+    expect((await client.ok(READ, entry)).subarray(16)).toEqual(u32(0, 0, 0, 1))
     await leave(served)
   })
 
@@ -197,6 +202,20 @@ describe('SET_IRQS', () => {
     expect(fds.readEvent(event), 'triggered by bool').toBe(1n)
     await served.client.ok(SET_IRQS, u32(20, 1 | 32, 2, 0, 0))
     expect(fds.open.size, 'disabled').toBe(0)
+    await leave(served)
+  })
+
+  it('signals INTx again when it is unmasked while it is asserted', async () => {
+    const fds = new FakeDescriptors()
+    const served = await serveMtty({ fds })
+    const event = fds.createEvent()
+    fds.arrive(event)
+    await served.client.ok(SET_IRQS, u32(20, EVENTFD_TRIGGER, 0, 0, 1))
+    await served.client.ok(SET_IRQS, u32(20, 1 | 16, 0, 0, 1))
+    expect(fds.readEvent(event), 'it is not asserted').toBe(0n)
+    served.pci.intxAsserted = true
+    await served.client.ok(SET_IRQS, u32(20, 1 | 16, 0, 0, 1))
+    expect(fds.readEvent(event)).toBe(1n)
     await leave(served)
   })
 

@@ -149,6 +149,31 @@ describe('DMA_MAP and DMA_UNMAP', () => {
 })
 
 describe('memory with the client', () => {
+  it.each([
+    ['32 KiB, which the kernel takes as a whole', {}, [32_768, 32_768, 4464]],
+    ['what the server is told', { dmaReadBytes: 65_536 }, [65_536, 4464]],
+  ])('is read by messages of at most %s, and written by long ones', async (_name, options, counts) => {
+    const served = await serveDma(options)
+    const { client } = served
+    await client.ok(MAP, dmaMap(0, 0x20000))
+    const reading = host(served).memory.read(0n, new Uint8Array(70_000))
+    let at = 0
+    for (const count of counts) {
+      const request = await client.next()
+      expect(request?.payload).toEqual(u64(at, count))
+      const data = Buffer.concat([u64(at, count), Buffer.alloc(count)])
+      await client.write(wireMessage(request!.id, DMA_READ, data, { flags: 1 }))
+      at += count
+    }
+    await reading
+    const writing = host(served).memory.write(0n, new Uint8Array(70_000))
+    const request = await client.next()
+    expect(request?.payload.length).toBe(16 + 70_000)
+    await client.write(wireMessage(request!.id, DMA_WRITE, u64(0, 70_000), { flags: 1 }))
+    await writing
+    await leave(served)
+  })
+
   it('is read and written by messages of at most what the client takes', async () => {
     const served = await serveDma({ json: '{"capabilities":{"max_data_xfer_size":1024}}' })
     const { client } = served
@@ -293,13 +318,14 @@ describe('memory with the client', () => {
 
 describe('memory with a descriptor', () => {
   it.each([
-    ['mapped', 3, true],
-    ['mapped because asked', 7, true],
-    ['by position', 11, true],
-    ['by position where mapping is off', 3, false],
-  ])('is reached without messages: %s', async (_name, flags, mapMemory) => {
+    ['mapped', 3, undefined],
+    ['mapped because asked', 7, 'mapped'],
+    ['by position', 11, 'mapped'],
+    ['by position where mapping is off', 3, 'file'],
+    ['by position where it is chosen so', 3, () => 'file'],
+  ] as const)('is reached without messages: %s', async (_name, flags, memoryAccess) => {
     const fds = new FakeDescriptors()
-    const served = await serveDma({ fds, mapMemory })
+    const served = await serveDma({ fds, ...(memoryAccess === undefined ? {} : { memoryAccess }) })
     const file = arriveFile(fds, 3)
     await served.client.ok(MAP, dmaMap(0x10000, 2 * PAGE, flags, PAGE))
     await host(served).memory.write(0x10ffen, Buffer.of(1, 2, 3, 4))
@@ -307,6 +333,33 @@ describe('memory with a descriptor', () => {
     const dst = new Uint8Array(4)
     await host(served).memory.read(0x10ffen, dst)
     expect([...dst]).toEqual([1, 2, 3, 4])
+    await leave(served)
+  })
+
+  it('is reached by messages where it is chosen so, by address and length, and its descriptor is let go', async () => {
+    const fds = new FakeDescriptors()
+    const offered: object[] = []
+    const memoryAccess = (region: { iova: bigint }): 'message' | 'mapped' => {
+      offered.push(region)
+      return region.iova === 0x1000n ? 'message' : 'mapped'
+    }
+    const served = await serveDma({ fds, memoryAccess })
+    const { client } = served
+    arriveFile(fds, 1)
+    await client.ok(MAP, dmaMap(0x1000, PAGE))
+    expect(fds.open.size).toBe(0)
+    const file = arriveFile(fds, 1)
+    await client.ok(MAP, dmaMap(0x2000, PAGE))
+    expect(offered).toEqual([
+      { iova: 0x1000n, byteLength: BigInt(PAGE) },
+      { iova: 0x2000n, byteLength: BigInt(PAGE) },
+    ])
+    const writing = host(served).memory.write(0x1ffen, Buffer.of(1, 2, 3))
+    const request = await client.next()
+    expect(request?.payload).toEqual(Buffer.concat([u64(0x1ffe, 2), Buffer.of(1, 2)]))
+    await client.write(wireMessage(request!.id, DMA_WRITE, u64(0x1ffe, 2), { flags: 1 }))
+    await writing
+    expect(file[0]).toBe(3)
     await leave(served)
   })
 
