@@ -21,6 +21,8 @@ import { broken, replyError } from './reply-error.ts'
 /** Most commands that wait for a reply; more wait for their turn here. */
 const MOST_UNANSWERED = 64
 
+/** How long a server that was left may take to close its side: from then on it takes the next client. */
+const LEAVE_MS = 1000
 const NOTHING: readonly [number, number] = [0, 0]
 const NO_FDS: readonly number[] = []
 
@@ -89,6 +91,7 @@ export class Requests {
   #arrivedFds: readonly number[] = NO_FDS
   #timer: ReturnType<typeof setTimeout> | undefined
   #failure: VfioError | undefined
+  readonly #running: Promise<void>
 
   constructor(duplex: ByteDuplex, options: RequestsOptions) {
     this.#duplex = duplex
@@ -101,7 +104,7 @@ export class Requests {
       place: (header, payloadBytes) => this.#place(header, payloadBytes),
       onMessage: (message) => this.#deliver(message),
     })
-    void this.#run()
+    this.#running = this.#run()
   }
 
   /** Why the connection is gone. */
@@ -143,11 +146,15 @@ export class Requests {
     await this.#outlet.send(chunks)
   }
 
-  /** Ends the connection in order; what waits fails with `reason`. */
+  /** Ends the connection in order, after the server has; what waits fails with `reason`. */
   async close(reason: VfioError): Promise<void> {
     if (this.#failure !== undefined) return
     this.#lose(reason)
     await settle(() => this.#duplex.close())
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, LEAVE_MS)))
+    await Promise.race([this.#running, late])
+    clearTimeout(timer)
     await settle(() => this.#duplex.cancel(reason))
   }
 
