@@ -62,7 +62,7 @@ export class BulkSender {
         if (answered === bytes) resolve((performance.now() - start) / 1000)
         else if (sent < bytes) send()
       }
-      for (let n = 0; n < outstanding && sent < bytes; n++) send()
+      for (let n = Math.min(outstanding, bytes / size); n > 0; n--) send()
     })
   }
 
@@ -131,7 +131,7 @@ export class BulkReceiver {
           else if (asked < bytes) ask()
         }
       }
-      for (let n = 0; n < outstanding && asked < bytes; n++) ask()
+      for (let n = Math.min(outstanding, bytes / size); n > 0; n--) ask()
     })
   }
 

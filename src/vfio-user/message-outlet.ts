@@ -62,9 +62,9 @@ export class MessageOutlet {
         this.#failure = { error }
       }
       this.#pending -= messages.length
-      for (const { resolve, reject } of messages) {
-        if (this.#failure === undefined) resolve()
-        else reject(this.#failure.error)
+      for (const message of messages) {
+        if (this.#failure === undefined) message.resolve()
+        else message.reject(this.#failure.error)
       }
     }
     this.#isWriting = false

@@ -61,13 +61,16 @@ export class SavedBytes {
     if (this.#ahead !== undefined || this.#rest.length > 0) return
     const gathered = gatherLeases(this.session, byteLength, signal)
     this.#ahead = { byteLength, gathered }
-    gathered.then(
-      (bytes) => {
-        if (this.#ahead?.gathered === gathered) this.#aheadBytes = bytes.byteLength
-      },
+    void this.#count(gathered)
+  }
+
+  async #count(gathered: Promise<GatheredBytes>): Promise<void> {
+    try {
+      const { byteLength } = await gathered
+      if (this.#ahead?.gathered === gathered) this.#aheadBytes = byteLength
+    } catch {
       // Told to whoever asks for these bytes.
-      () => {},
-    )
+    }
   }
 
   /** Nobody will ask any more. */

@@ -166,7 +166,7 @@ export class ServerConnection {
   async #sent(most: number): Promise<void> {
     while (this.#sending.length > most) {
       await this.#sending[0]
-      this.#sending.shift()
+      this.#sending.splice(0, 1)
     }
   }
 
