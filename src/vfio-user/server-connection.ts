@@ -166,7 +166,7 @@ export class ServerConnection {
   async #sent(most: number): Promise<void> {
     while (this.#sending.length > most) {
       await this.#sending[0]
-      this.#sending.splice(0, 1)
+      void this.#sending.shift()
     }
   }
 
