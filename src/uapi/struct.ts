@@ -59,12 +59,7 @@ export interface Struct<Value> {
 }
 
 const WIDTH: Record<FieldType, number> = { u32: 4, s32: 4, u64: 8 }
-const LOWEST: Record<FieldType, bigint> = { u32: 0n, s32: -0x8000_0000n, u64: 0n }
-const HIGHEST: Record<FieldType, bigint> = {
-  u32: 0xffff_ffffn,
-  s32: 0x7fff_ffffn,
-  u64: 0xffff_ffff_ffff_ffffn,
-}
+const HIGHEST_U64 = 0xffff_ffff_ffff_ffffn
 
 /** Defines a structure whose fields follow each other in the order of `fields`. */
 export function defineStruct<Value>(
@@ -92,7 +87,9 @@ export function defineStruct<Value>(
     decode(memory, address = 0) {
       const bytes = userBytes(memory, address, byteLength)
       const view = new DataView(bytes.buffer, bytes.byteOffset, byteLength)
-      return Object.fromEntries(entries.map(([key, field]) => [key, load(view, field)])) as Value
+      const value: Record<string, number | bigint> = {}
+      for (const [key, field] of entries) value[key] = load(view, field)
+      return value as Value
     },
     encode,
     encodeInto(memory, address, value) {
@@ -109,8 +106,7 @@ function load(view: DataView, { type, offset }: Field): number | bigint {
 
 // A DataView would wrap 2^32 + 3 to 3 in silence: a request for another state than the one asked for.
 function store(view: DataView, { name, type, offset }: Field, value: number | bigint): void {
-  const whole = typeof value === 'bigint' || Number.isSafeInteger(value)
-  if (!whole || value < LOWEST[type] || value > HIGHEST[type]) {
+  if (!fits(type, value)) {
     throw new VfioError(
       'EINVAL',
       `Cannot encode ${name}: ${value} is no ${type}, pass a whole number in its range`,
@@ -119,4 +115,13 @@ function store(view: DataView, { name, type, offset }: Field, value: number | bi
   if (type === 'u64') view.setBigUint64(offset, BigInt(value), true)
   else if (type === 'u32') view.setUint32(offset, Number(value), true)
   else view.setInt32(offset, Number(value), true)
+}
+
+function fits(type: FieldType, value: number | bigint): boolean {
+  if (type === 'u64')
+    return typeof value === 'bigint'
+      ? value >= 0n && value <= HIGHEST_U64
+      : Number.isSafeInteger(value) && value >= 0
+  const number = Number(value)
+  return type === 'u32' ? number === number >>> 0 : number === (number | 0)
 }

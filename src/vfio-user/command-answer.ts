@@ -14,6 +14,8 @@ export interface Answer {
   readonly chunks: readonly Uint8Array[]
   /** Called once the reply was written, or cannot be. */
   readonly sent?: () => Promise<void> | void
+  /** Called after that when no other command waits: what can be done before the next one comes. */
+  readonly idle?: () => void
 }
 
 /** A reply that is its header alone. */

@@ -41,6 +41,10 @@ export class CommandQueue {
     this.#flow = flow
   }
 
+  get isEmpty(): boolean {
+    return this.#commands.length === 0
+  }
+
   /** While a reply of the client is awaited, commands before it are read past the usual bound. */
   set isReplyAwaited(isAwaited: boolean) {
     this.#isReplyAwaited = isAwaited

@@ -165,7 +165,8 @@ export class MessageIntake implements ByteWindows {
       })
     }
     const payloadBytes = byteLength - HEADER_BYTES
-    this.#payload = payloadBytes === 0 ? NONE : (place?.(header, payloadBytes) ?? new Uint8Array(payloadBytes))
+    this.#payload =
+      payloadBytes === 0 ? NONE : (place?.(header, payloadBytes) ?? new Uint8Array(payloadBytes))
     this.#header = header
     return header
   }

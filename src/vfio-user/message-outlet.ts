@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Awaitable } from '../errors.ts'
 import type { ByteSink } from '../transport/index.ts'
 import type { FdPassing } from './fd-passing.ts'
 
@@ -71,6 +72,7 @@ export class MessageOutlet {
 
   /** The next message, and those behind it that can go in the same write: descriptors go with its first byte. */
   #next(): Outgoing[] {
+    if (this.#waiting.length === 1) return this.#waiting.splice(0)
     let [count, chunks] = [0, 0]
     for (const message of this.#waiting) {
       chunks += message.chunks.length
@@ -80,10 +82,10 @@ export class MessageOutlet {
     return this.#waiting.splice(0, count)
   }
 
-  async #write(messages: readonly Outgoing[]): Promise<void> {
-    const chunks = messages.flatMap((message) => message.chunks)
-    const fds = messages[0]?.fds ?? []
-    if (fds.length > 0 && this.#fds !== undefined) await this.#fds.write(chunks, fds)
-    else await this.#sink.write(chunks)
+  #write(messages: readonly Outgoing[]): Awaitable<void> {
+    const [first] = messages as readonly [Outgoing]
+    const chunks = messages.length === 1 ? [...first.chunks] : messages.flatMap((message) => message.chunks)
+    if (first.fds.length > 0 && this.#fds !== undefined) return this.#fds.write(chunks, first.fds)
+    return this.#sink.write(chunks)
   }
 }

@@ -3,7 +3,7 @@
  *
  * Replies come in the order of the requests and land where they stay: a lease is the receive buffer itself. As long
  * as replies come full, several requests are under way; after a short one a single one, since its next may be the
- * last. What is ahead of the reader is bounded by that number, buffers by {@link ReadAheadOptions.buffers}.
+ * last. As many replies again may wait for the reader.
  *
  * A reply of no bytes is the permanent end in STOP_COPY. Before, it says that there is nothing now (ENOMSG), and
  * somebody who waits for more has the server asked again from time to time.
@@ -16,10 +16,11 @@ import { checkAttached } from '../session/attached.ts'
 import type { SessionLife } from '../session/session-life.ts'
 import { POLLIN, POLLRDNORM } from '../uapi/poll.ts'
 import { VfioUserCommand } from './command.ts'
+import { HEADER_BYTES } from './header.ts'
 import { LentBuffers, type ReceiveBuffer } from './lent-buffers.ts'
 import { broken } from './reply-error.ts'
-import { messageOf, type Requests } from './requests.ts'
-import { MigData } from './structs.ts'
+import type { Requests } from './requests.ts'
+import { MigData, readMigData, writeMigData } from './structs.ts'
 
 /** What a {@link ReadAhead} is told. */
 export interface ReadAheadOptions {
@@ -44,6 +45,7 @@ export class ReadAhead {
   readonly #life: SessionLife
   readonly #requests: Requests
   readonly #chunkBytes: number
+  readonly #replyBytes: readonly [number, number]
   readonly #outstanding: number
   readonly #buffers: LentBuffers
   readonly #underWay: ReceiveBuffer[] = []
@@ -69,6 +71,7 @@ export class ReadAhead {
     this.#life = life
     this.#requests = requests
     this.#chunkBytes = options.chunkBytes
+    this.#replyBytes = [HEAD, HEAD + options.chunkBytes]
     this.#outstanding = options.outstanding
     this.#buffers = new LentBuffers(HEAD + options.chunkBytes, options.buffers)
     this.#stopped = options.stopped
@@ -209,7 +212,7 @@ export class ReadAhead {
     const isOver = this.#ended || this.#failure !== undefined || this.#over || this.#life.closed
     if (isOver || this.#paused) return
     const depth = this.#flowing ? this.#outstanding : 1
-    while (this.#underWay.length < depth) {
+    while (this.#underWay.length < depth && this.#underWay.length + this.#buffers.filled < 2 * depth) {
       const buffer = this.#buffers.take()
       if (buffer === undefined) return
       this.#nothing = undefined
@@ -220,11 +223,11 @@ export class ReadAhead {
   #request(buffer: ReceiveBuffer): void {
     this.#underWay.push(buffer)
     this.#askedMs = performance.now()
-    const size = this.#chunkBytes
-    const message = messageOf(MigData.encode({ argsz: HEAD + size, size }))
+    const message = new Uint8Array(HEADER_BYTES + HEAD)
+    writeMigData(message, HEADER_BYTES, this.#chunkBytes)
     const options = {
       action: 'read the data session',
-      replyBytes: [HEAD, HEAD + size] as const,
+      replyBytes: this.#replyBytes,
       place: (payloadBytes: number) => buffer.bytes.subarray(0, payloadBytes),
     }
     this.#requests.call(VfioUserCommand.MIG_DATA_READ, message, options).then(
@@ -234,7 +237,7 @@ export class ReadAhead {
   }
 
   #arrived(buffer: ReceiveBuffer, payload: Uint8Array): void {
-    const { size } = MigData.decode(payload)
+    const { size } = readMigData(payload)
     const isNext = this.#underWay.shift() === buffer
     const isWhole = size <= payload.length - HEAD
     if (!isNext) this.#requests.giveUp(broken('data in another order than it was asked for'))

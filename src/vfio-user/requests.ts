@@ -21,6 +21,11 @@ import { broken, replyError } from './reply-error.ts'
 /** Most commands that wait for a reply; more wait for their turn here. */
 const MOST_UNANSWERED = 64
 
+/** How long a server that was left may take to close its side: from then on it takes the next client. */
+const LEAVE_MS = 1000
+const NOTHING: readonly [number, number] = [0, 0]
+const NO_FDS: readonly number[] = []
+
 /** What a {@link Requests} is told. */
 export interface RequestsOptions {
   /** Most bytes of a message from the server, its header included. */
@@ -55,7 +60,8 @@ export interface Reply {
   readonly fds: readonly number[]
 }
 
-interface Pending extends CallOptions {
+interface Pending {
+  readonly options: CallOptions
   readonly command: number
   readonly sinceMs: number
   resolve(reply: Reply): void
@@ -82,9 +88,10 @@ export class Requests {
   #limit = MOST_UNANSWERED
   #nextId = 0
   #answering = false
-  #arrivedFds: readonly number[] = []
+  #arrivedFds: readonly number[] = NO_FDS
   #timer: ReturnType<typeof setTimeout> | undefined
   #failure: VfioError | undefined
+  readonly #running: Promise<void>
 
   constructor(duplex: ByteDuplex, options: RequestsOptions) {
     this.#duplex = duplex
@@ -97,7 +104,7 @@ export class Requests {
       place: (header, payloadBytes) => this.#place(header, payloadBytes),
       onMessage: (message) => this.#deliver(message),
     })
-    void this.#run()
+    this.#running = this.#run()
   }
 
   /** Why the connection is gone. */
@@ -127,7 +134,7 @@ export class Requests {
     return new Promise<Reply>((resolve, reject) => {
       const start = (): void => {
         if (this.#failure !== undefined) reject(this.#failure)
-        else this.#start({ ...options, command, sinceMs: performance.now(), resolve, reject }, message)
+        else this.#start({ options, command, sinceMs: performance.now(), resolve, reject }, message)
       }
       if (this.#mayStart) start()
       else this.#queue.push(start)
@@ -139,11 +146,15 @@ export class Requests {
     await this.#outlet.send(chunks)
   }
 
-  /** Ends the connection in order; what waits fails with `reason`. */
+  /** Ends the connection in order, after the server has; what waits fails with `reason`. */
   async close(reason: VfioError): Promise<void> {
     if (this.#failure !== undefined) return
     this.#lose(reason)
     await settle(() => this.#duplex.close())
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, LEAVE_MS)))
+    await Promise.race([this.#running, late])
+    clearTimeout(timer)
     await settle(() => this.#duplex.cancel(reason))
   }
 
@@ -169,14 +180,15 @@ export class Requests {
   }
 
   #start(pending: Pending, message: Uint8Array): void {
-    const { command, data, fds } = pending
+    const { command } = pending
+    const { data, fds } = pending.options
     while (this.#pending.has(this.#nextId)) this.#nextId = (this.#nextId + 1) & 0xffff
     const id = this.#nextId
     this.#nextId = (id + 1) & 0xffff
     const payloadBytes = message.length - HEADER_BYTES + (data?.length ?? 0)
     message.set(commandHeader({ id, command, payloadBytes }))
     this.#pending.set(id, pending)
-    this.#timer ??= setTimeout(() => this.#expire(), this.#options.timeoutMs)
+    this.#timer ??= this.#startTimer(this.#options.timeoutMs)
     this.#outlet
       .send(data === undefined ? [message] : [message, data], fds)
       .catch((error: unknown) => this.giveUp(lost(error)))
@@ -190,12 +202,21 @@ export class Requests {
     const { timeoutMs } = this.#options
     const leftMs = oldest.sinceMs + timeoutMs - performance.now()
     if (leftMs > 0) {
-      this.#timer = setTimeout(() => this.#expire(), leftMs)
+      this.#timer = this.#startTimer(leftMs)
       return
     }
-    const { action, command } = oldest
+    const { command } = oldest
+    const { action } = oldest.options
     const reason = `the server did not answer ${commandName(command)} for ${timeoutMs} ms`
     this.giveUp(new VfioError('ETIMEDOUT', `Cannot ${action}: ${reason}, connect again or allow more`))
+  }
+
+  /** One for many commands: to make and clear one for each would cost more than the rest of a small command. */
+  #startTimer(waitMs: number): ReturnType<typeof setTimeout> {
+    const timer = setTimeout(() => this.#expire(), waitMs)
+    // The connection is what keeps a program alive while it waits.
+    ;(timer as { unref?: () => void }).unref?.()
+    return timer
   }
 
   async #run(): Promise<void> {
@@ -209,24 +230,25 @@ export class Requests {
 
   #check(header: MessageHeader): void {
     this.#closeFds()
-    this.#arrivedFds = this.#fds?.take() ?? []
+    this.#arrivedFds = this.#fds?.take() ?? NO_FDS
     const { id, command, byteLength, type, isError } = header
-    const name = commandName(command)
     if (type === 'command') return
-    if (type === 'other') throw broken(`a message of ${name} that is neither command nor reply`)
     const pending = this.#pending.get(id)
+    const [least, most] = pending?.options.replyBytes ?? NOTHING
+    const payloadBytes = byteLength - HEADER_BYTES
+    const fits = isError || (payloadBytes >= least && payloadBytes <= most)
+    if (type === 'reply' && pending?.command === command && fits) return
+    const name = commandName(command)
+    if (type === 'other') throw broken(`a message of ${name} that is neither command nor reply`)
     if (pending === undefined) throw broken(`a reply to ${name} number ${id}, which was not asked`)
     if (pending.command !== command)
       throw broken(`a reply to ${name} where one to ${commandName(pending.command)} was due`)
-    const { replyBytes: [least, most] = [0, 0] } = pending
-    const payloadBytes = byteLength - HEADER_BYTES
-    if (isError || (payloadBytes >= least && payloadBytes <= most)) return
     throw broken(`${payloadBytes} bytes in reply to ${name}, which has ${least} to ${most}`)
   }
 
   #place(header: MessageHeader, payloadBytes: number): Uint8Array | undefined {
     if (header.type !== 'reply' || header.isError) return undefined
-    return this.#pending.get(header.id)?.place?.(payloadBytes)
+    return this.#pending.get(header.id)?.options.place?.(payloadBytes)
   }
 
   #deliver(message: IncomingMessage): void {
@@ -237,12 +259,11 @@ export class Requests {
     }
     const pending = this.#pending.get(header.id) as Pending
     this.#pending.delete(header.id)
-    if (this.#pending.size === 0) this.#stopTimer()
     if (header.isError) {
-      pending.reject(replyError(header, pending.action))
+      pending.reject(replyError(header, pending.options.action))
     } else {
-      const fds = pending.takesFds === true ? this.#arrivedFds : []
-      if (fds.length > 0) this.#arrivedFds = []
+      const fds = pending.options.takesFds === true ? this.#arrivedFds : NO_FDS
+      if (fds.length > 0) this.#arrivedFds = NO_FDS
       pending.resolve({ payload, fds })
     }
     this.#closeFds()
@@ -269,17 +290,13 @@ export class Requests {
 
   #closeFds(): void {
     for (const fd of this.#arrivedFds) this.#fds?.close(fd)
-    this.#arrivedFds = []
-  }
-
-  #stopTimer(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    this.#arrivedFds = NO_FDS
   }
 
   #lose(error: VfioError): void {
     this.#failure = error
-    this.#stopTimer()
+    clearTimeout(this.#timer)
+    this.#timer = undefined
     this.#closeFds()
     this.#intake.resume()
     const waiting = [...this.#pending.values()]

@@ -7,10 +7,10 @@
 import { VfioError } from '../errors.ts'
 import type { MigrationSession } from '../session/migration-session.ts'
 import { POLLOUT } from '../uapi/poll.ts'
-import { type Answer, headOf, HEADER_ONLY, refusal } from './command-answer.ts'
+import { type Answer, HEADER_ONLY, refusal } from './command-answer.ts'
 import type { QueuedCommand } from './command-queue.ts'
 import type { ServedClient } from './served-client.ts'
-import { MigData } from './structs.ts'
+import { MigData, readMigData, writeMigData } from './structs.ts'
 import { DEFAULT_MAX_DATA_BYTES } from './version.ts'
 
 const ZEROS = new Uint8Array(65_536)
@@ -29,14 +29,13 @@ export async function serveMigDataRead(command: QueuedCommand, client: ServedCli
   if (saved === undefined) throw refusal('the device is not saving, enter PRE_COPY or STOP_COPY')
   const gathered = await saved.take(size, client.gone)
   const { chunks, byteLength } = gathered
-  const argsz = MigData.byteLength + byteLength
   const padding = client.settings.quirks.padMigDataReplies ? zeros(size - byteLength) : []
-  const head = MigData.encode({ argsz, size: byteLength })
-  const sent = async (): Promise<void> => {
-    await gathered.release()
+  const head = new Uint8Array(MigData.byteLength)
+  writeMigData(head, 0, byteLength)
+  const idle = (): void => {
     if (isStopped && byteLength === size && size > 0) saved.prepare(size, client.gone)
   }
-  return { chunks: [head, ...chunks, ...padding], sent }
+  return { chunks: [head, ...chunks, ...padding], sent: () => gathered.release(), idle }
 }
 
 /**
@@ -57,8 +56,10 @@ export async function serveMigDataWrite(command: QueuedCommand, client: ServedCl
   return HEADER_ONLY
 }
 
-function sizesOf(command: QueuedCommand, { settings, version }: ServedClient): MigData {
-  const head = headOf(MigData, command)
+function sizesOf({ payload }: QueuedCommand, { settings, version }: ServedClient): MigData {
+  if (payload.length < MigData.byteLength)
+    throw refusal(`the payload has ${payload.length} bytes, send ${MigData.byteLength}`)
+  const head = readMigData(payload)
   const { argsz, size } = head
   const most = Math.min(
     settings.maxDataBytes,

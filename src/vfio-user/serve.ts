@@ -68,12 +68,20 @@ export interface ServeOptions {
   readonly onEvent?: (event: ServeEvent) => void
 }
 
+/** A device's client. */
+interface Serving {
+  /** It has gone, and what it had is being cleared away. */
+  isLeaving: boolean
+  readonly done: Promise<unknown>
+}
+
 /** Devices that have a client now. */
-const served = new WeakSet<MigrationDevice>()
+const served = new WeakMap<MigrationDevice, Serving>()
 
 /**
  * Serves one client of vfio-user until it is gone. A device can have several, one after the other: call again for
- * each; a second one at the same time is answered EBUSY.
+ * each; one that comes when the last one has just gone waits until the device is ready, a second one at the same
+ * time is answered EBUSY.
  *
  * What the client sends is never believed: it can at most use up its own connection. When it is gone its memory is
  * unmapped, its eventfds are closed, and the device is left as `keepState` says.
@@ -89,12 +97,18 @@ export async function serveVfioUser(
   options: ServeOptions,
 ): Promise<ServeReport> {
   const settings = settingsOf(options, fdPassingOf(duplex) !== undefined)
-  if (served.has(device)) return refuseClient(duplex, busy(), options.signal)
-  served.add(device)
+  for (let last = served.get(device); last !== undefined; last = served.get(device)) {
+    if (!last.isLeaving) return refuseClient(duplex, busy(), options.signal)
+    await last.done
+  }
+  let finish!: (value: unknown) => void
+  const serving: Serving = { isLeaving: false, done: new Promise((resolve) => (finish = resolve)) }
+  served.set(device, serving)
   try {
-    return await serve(device, duplex, settings, options)
+    return await serve(device, duplex, settings, { ...options, onLeaving: () => (serving.isLeaving = true) })
   } finally {
     served.delete(device)
+    finish(undefined)
   }
 }
 
@@ -102,7 +116,7 @@ async function serve(
   device: MigrationDevice,
   duplex: ByteDuplex,
   settings: ServerSettings,
-  options: ServeOptions,
+  options: ServeOptions & { readonly onLeaving: () => void },
 ): Promise<ServeReport> {
   const { pci, signal } = options
   const fds = fdPassingOf(duplex)
@@ -139,6 +153,7 @@ async function serve(
     remote,
     client,
     leave: () => {
+      options.onLeaving()
       const reason = new VfioError('ENODEV', 'Cannot go on: the client is gone, wait for the next one')
       remote.fail(reason)
       gone.abort(reason)

@@ -29,6 +29,9 @@ const SMALLEST_LIMIT = 65_536
 /** A reply shorter than this is written in one piece. */
 const SMALL_REPLY = 4096
 
+/** Answers to reads of the stream that may be in writing while the next one is put together. */
+const MOST_UNSENT = 1
+
 /** What a connection works with. */
 export interface ServerConnectionParts {
   readonly duplex: ByteDuplex
@@ -47,6 +50,8 @@ export class ServerConnection {
   readonly #intake: MessageIntake
   readonly #queue: CommandQueue
   readonly #buffers: PayloadBuffers
+  /** Answers that are being written, oldest first. */
+  readonly #sending: Promise<void>[] = []
   #lastHeader: MessageHeader | undefined
   /** Descriptors of the message that is being read. */
   #arriving: number[] = []
@@ -96,6 +101,7 @@ export class ServerConnection {
       else await settle(() => duplex.abort(undefined))
       await settle(() => duplex.cancel(undefined))
       await settle(() => answering)
+      await Promise.allSettled(this.#sending)
       this.#dropAll()
     }
   }
@@ -116,13 +122,16 @@ export class ServerConnection {
   async #answerAll(): Promise<void> {
     for (let isFirst = true; ; isFirst = false) {
       const command = await this.#queue.next()
-      if (command === undefined) return
+      if (command === undefined) break
+      // An answer that is being written may show the device's memory: nothing may change that before.
+      if (command.header.command !== VfioUserCommand.MIG_DATA_READ) await this.#sent(0)
       try {
         await this.#answer(command, isFirst)
       } finally {
         this.#buffers.give(command.payload)
       }
     }
+    await this.#sent(0)
   }
 
   async #answer(command: QueuedCommand, isFirst: boolean): Promise<void> {
@@ -140,12 +149,37 @@ export class ServerConnection {
     this.commands++
     if (failure !== undefined) this.refused++
     client.tell({ kind: 'command', command: commandName(command.header.command), error: failure })
+    const sending = this.#sendAnswer(command, answer, failure)
+    this.#sending.push(sending)
+    // The loop is told when it waits for this one.
+    sending.catch(() => {})
+    if (isFirst && failure !== undefined) {
+      await sending
+      throw failure
+    }
+    if (answer?.idle !== undefined && this.#queue.isEmpty) await this.#sent(0)
+    if (this.#queue.isEmpty) answer?.idle?.()
+    await this.#sent(MOST_UNSENT)
+  }
+
+  /** Waits until at most `most` answers are not written yet. Rejects as the write of one of them. */
+  async #sent(most: number): Promise<void> {
+    while (this.#sending.length > most) {
+      await this.#sending[0]
+      this.#sending.shift()
+    }
+  }
+
+  async #sendAnswer(
+    command: QueuedCommand,
+    answer: Answer | undefined,
+    failure: VfioError | undefined,
+  ): Promise<void> {
     try {
       if (!command.header.noReply) await this.#send(command, answer, failure)
     } finally {
       await answer?.sent?.()
     }
-    if (isFirst && failure !== undefined) throw failure
   }
 
   #serve(command: QueuedCommand, isFirst: boolean): Promise<Answer> {

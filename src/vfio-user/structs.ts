@@ -211,3 +211,16 @@ export const UserDmaLoggingReport: Struct<UserDmaLoggingReport> = defineStruct<U
   'vfio_user_device_feature_dma_logging_report',
   { iova: ['iova', 'u64'], length: ['length', 'u64'], pageSize: ['page_size', 'u64'] },
 )
+
+/** {@link MigData} of a message that comes thousands of times a second; there are its bytes. */
+export function readMigData(payload: Uint8Array): MigData {
+  const view = new DataView(payload.buffer, payload.byteOffset, MigData.byteLength)
+  return { argsz: view.getUint32(0, true), size: view.getUint32(4, true) }
+}
+
+/** Writes {@link MigData} at `offset`. */
+export function writeMigData(dst: Uint8Array, offset: number, size: number): void {
+  const view = new DataView(dst.buffer, dst.byteOffset + offset, MigData.byteLength)
+  view.setUint32(0, MigData.byteLength + size, true)
+  view.setUint32(4, size, true)
+}
