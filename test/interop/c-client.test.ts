@@ -3,10 +3,10 @@
  * server in the place of one of them.
  */
 
-import { copyFile, readFile, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { descriptors, librarySamples, need, type Peers, withPeers } from './peers.ts'
+import { descriptors, librarySamples, LISTENING, need, type Peers, withPeers } from './peers.ts'
 
 const SERVER = fileURLToPath(new URL('sample-server.mjs', import.meta.url))
 /** The client lets the device wait for 10 s, and three run at once. */
@@ -47,15 +47,14 @@ async function migrate(
   roles: { source: Kind; destination: Kind },
 ): Promise<{ source: string; destination: string; client: string }> {
   await copyFile(client, peers.path('client'))
-  if (roles.destination === 'C') await symlink(server, peers.path('server'))
-  else {
-    const script = `#!/bin/sh\nexec '${process.execPath}' '${SERVER}' --log '${peers.path('destination.log')}' "$@"\n`
-    await writeFile(peers.path('server'), script, { mode: 0o755 })
-  }
+  const log = peers.path('destination.log')
+  const script =
+    roles.destination === 'C' ? patient(server) : `exec '${process.execPath}' '${SERVER}' --log '${log}' "$@"`
+  await writeFile(peers.path('server'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   const socket = peers.path(SOCKET)
   const source =
     roles.source === 'C'
-      ? await peers.serve(server, ['-v', socket], socket)
+      ? await peers.serveSample(server, socket)
       : await peers.serve(process.execPath, [SERVER, socket], socket)
   const running = peers.start(peers.path('client'), [socket])
   // After its fork the first process is the destination.
@@ -63,9 +62,17 @@ async function migrate(
   expect(await source.exited, source.output).toBe(0)
   return {
     source: source.output,
-    destination: roles.destination === 'C' ? '' : await readFile(peers.path('destination.log'), 'utf8'),
+    destination: roles.destination === 'C' ? '' : await readFile(log, 'utf8'),
     client: running.output,
   }
+}
+
+/** The C server, called as `-v SOCKET`: the client connects once there is a socket, which may be too early for it. */
+function patient(server: string): string {
+  return `'${server}' "$1" "$2.new" &
+until grep -q " ${LISTENING} .* $2\\.new\\$" /proc/net/unix; do sleep 0.05; done
+mv "$2.new" "$2"
+wait $!`
 }
 
 /** The commands of a log of ours, whose device raised its interrupt and reached memory. */

@@ -30,7 +30,7 @@ interface Served {
 
 async function serve(peers: Peers, name: string, server: string): Promise<Served> {
   const socket = peers.path(name)
-  return { socket, peer: await peers.serve(server, ['-v', socket], socket) }
+  return { socket, peer: await peers.serveSample(server, socket) }
 }
 
 /** A time that does not come while a test runs, as BAR0 has it. */

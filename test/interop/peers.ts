@@ -1,7 +1,7 @@
 /** Strangers' programs that the interop tests talk to: where they are, said by environment variables, and how they run. @module */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,10 +83,17 @@ export class Peers {
     return peer
   }
 
-  /** Starts a server, and waits for its socket. */
+  /** Starts a server of ours, whose socket is there when it listens. */
   async serve(command: string, args: readonly string[], socket: string): Promise<Peer> {
     const peer = this.start(command, args)
     await peer.until(() => existsSync(socket), `listen on ${socket}`)
+    return peer
+  }
+
+  /** Starts libvfio-user's server sample, whose socket is there a moment before it listens, and takes one client. */
+  async serveSample(server: string, socket: string): Promise<Peer> {
+    const peer = this.start(server, ['-v', socket])
+    await peer.until(() => isListening(socket), `listen on ${socket}`)
     return peer
   }
 
@@ -94,6 +101,14 @@ export class Peers {
     for (const peer of this.#all) peer.kill()
     await Promise.all(this.#all.map((peer) => peer.exited))
   }
+}
+
+/** The kernel's flag of a socket that takes connections, in /proc/net/unix. */
+export const LISTENING = '00010000'
+
+function isListening(socket: string): boolean {
+  const lines = readFileSync('/proc/net/unix', 'utf8').split('\n')
+  return lines.some((line) => line.endsWith(` ${socket}`) && line.includes(` ${LISTENING} `))
 }
 
 /** A running program, and those that it starts: one process group. */

@@ -75,7 +75,7 @@ async function drive(guest: Guest): Promise<BulkDriver> {
   return driver
 }
 
-/** DMA requests that QEMU was sent. */
+/** DMA requests that QEMU was sent; it has told all of them once it has ended. */
 function dmaRequests(guest: Guest): number {
   return guest.stderr.match(/vfio_user_recv_request/g)?.length ?? 0
 }
@@ -190,6 +190,7 @@ describe('QEMU with a bulk device, without descriptors', { timeout: LIMIT_MS }, 
     await guest.placeBars(SLOT)
     expect(await driver.run(DescriptorOp.FROM_HOST, 0, BUFFER, 64)).toBe(DONE)
     expect(await guest.readBytes(driver.memory, 64)).toEqual(Buffer.alloc(64, 0x33))
+    expect(await guest.exit()).toBe(EXIT_CODE)
     expect(dmaRequests(guest)).toBe(1)
   })
 
