@@ -18,6 +18,18 @@ export interface PciBar {
   readonly bits?: 32 | 64
   /** Memory only; default false. */
   readonly prefetchable?: boolean
+  /** Memory only: the file that its bytes are in, for users who can map it instead of asking for each access. */
+  readonly file?: PciBarFile
+}
+
+/** The bytes of a BAR as a file, such as a memfd: the device maps it, too, and sees what users write. */
+export interface PciBarFile {
+  /** Stays the device's, and open as long as it is served. */
+  readonly fd: number
+  /** Where the BAR begins in it, bytes; default 0. A whole page where it should be mappable. */
+  readonly offset?: bigint
+  /** Which parts of the BAR can be mapped, whole pages; the rest is accessed by requests. Default: all of it. */
+  readonly areas?: readonly { readonly offset: bigint; readonly size: bigint }[]
 }
 
 /** What a function reaches of the machine it is plugged into. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-export type { DmaMemory, PciBar, PciFunction, PciHost } from '../device/pci-function.ts'
+export type { DmaMemory, PciBar, PciBarFile, PciFunction, PciHost } from '../device/pci-function.ts'
 export { type BulkDriver, type BulkMemory, type BulkOptions, createBulk } from './bulk/bulk.ts'
 export type { BulkPattern, BulkPlacement, BulkWorkload } from './bulk/pattern.ts'
 export { BULK_PCI } from './bulk/bulk-pci.ts'

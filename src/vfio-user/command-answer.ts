@@ -12,6 +12,8 @@ import type { QueuedCommand } from './command-queue.ts'
 export interface Answer {
   /** Behind the header; must stay as they are until {@link sent}. */
   readonly chunks: readonly Uint8Array[]
+  /** Descriptors that go with it; they stay whose they are. */
+  readonly fds?: readonly number[]
   /** Called once the reply was written, or cannot be. */
   readonly sent?: () => Promise<void> | void
   /** Called after that when no other command waits: what can be done before the next one comes. */

@@ -51,3 +51,17 @@ function areasAt(view: DataView, at: number): readonly RegionMmapArea[] | undefi
     size: view.getBigUint64(from + index * AREA_BYTES + 8, true),
   }))
 }
+
+/** A sparse mmap capability that stands alone behind a region's information. */
+export function encodeSparseAreas(areas: readonly RegionMmapArea[]): Uint8Array {
+  const bytes = new Uint8Array(SPARSE_HEAD_BYTES + areas.length * AREA_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, SPARSE_MMAP, true)
+  view.setUint16(2, 1, true)
+  view.setUint32(HEAD_BYTES, areas.length, true)
+  for (const [index, { offset, size }] of areas.entries()) {
+    view.setBigUint64(SPARSE_HEAD_BYTES + index * AREA_BYTES, offset, true)
+    view.setBigUint64(SPARSE_HEAD_BYTES + index * AREA_BYTES + 8, size, true)
+  }
+  return bytes
+}

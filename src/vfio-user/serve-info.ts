@@ -7,6 +7,7 @@
 import { type Answer, answer, argumentsOf, refusal } from './command-answer.ts'
 import type { QueuedCommand } from './command-queue.ts'
 import { IRQ_COUNT } from './interrupts.ts'
+import { encodeSparseAreas } from './region-capabilities.ts'
 import { CONFIG_REGION, REGION_COUNT } from './serve-regions.ts'
 import type { ServedClient } from './served-client.ts'
 import { DeviceInfo, IrqInfo, RegionInfo, RegionIoFds } from './structs.ts'
@@ -14,6 +15,8 @@ import { DeviceInfo, IrqInfo, RegionInfo, RegionIoFds } from './structs.ts'
 const DEVICE_RESET = 1
 const DEVICE_PCI = 2
 const REGION_READ_WRITE = 3
+const REGION_MMAP = 4
+const REGION_CAPS = 8
 const IRQ_EVENTFD = 1
 
 /** DEVICE_GET_INFO: a PCI device that can be reset. */
@@ -24,9 +27,12 @@ export function serveDeviceInfo(command: QueuedCommand): Answer {
   return answer(DeviceInfo.encode({ argsz, flags, numRegions: REGION_COUNT, numIrqs: IRQ_COUNT }))
 }
 
-/** DEVICE_GET_REGION_INFO: a region that is not there has no bytes. */
-export function serveRegionInfo(command: QueuedCommand, { config }: ServedClient): Answer {
-  const { index } = argumentsOf(RegionInfo, command)
+/**
+ * DEVICE_GET_REGION_INFO: a region that is not there has no bytes. The file behind a BAR, and what of it can be
+ * mapped, is told to who has room for it, over a connection with descriptors.
+ */
+export function serveRegionInfo(command: QueuedCommand, { config, fds }: ServedClient): Answer {
+  const { index, argsz } = argumentsOf(RegionInfo, command)
   if (index >= REGION_COUNT) throw refusal(`there is no region ${index}, ask for 0 to ${REGION_COUNT - 1}`)
   const bar = config.bars.find((other) => other.index === index)
   const byteLength = index === CONFIG_REGION ? config.byteLength : (bar?.byteLength ?? 0)
@@ -38,7 +44,18 @@ export function serveRegionInfo(command: QueuedCommand, { config }: ServedClient
     size: BigInt(byteLength),
     offset: 0n,
   }
-  return answer(RegionInfo.encode(info))
+  const file = fds === undefined ? undefined : bar?.file
+  if (file === undefined) return answer(RegionInfo.encode(info))
+  const areas = encodeSparseAreas(file.areas ?? [{ offset: 0n, size: info.size }])
+  const whole = {
+    ...info,
+    argsz: RegionInfo.byteLength + areas.length,
+    flags: info.flags | REGION_MMAP | REGION_CAPS,
+    capOffset: RegionInfo.byteLength,
+    offset: file.offset ?? 0n,
+  }
+  if (argsz < whole.argsz) return answer(RegionInfo.encode(whole))
+  return { chunks: [RegionInfo.encode(whole), areas], fds: [file.fd] }
 }
 
 /**

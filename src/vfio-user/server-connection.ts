@@ -198,7 +198,7 @@ export class ServerConnection {
     const payloadBytes = chunks.reduce((sum, { length }) => sum + length, 0)
     const fields = { id, command: number, payloadBytes }
     const header = failure === undefined ? replyHeader(fields) : errorHeader(fields, errnoOf(failure))
-    return this.#parts.outlet.send(joined([header, ...chunks], HEADER_BYTES + payloadBytes))
+    return this.#parts.outlet.send(joined([header, ...chunks], HEADER_BYTES + payloadBytes), answer?.fds)
   }
 
   /** Behind the header of a refusal: nothing, or what libvfio-user echoes. */

@@ -12,6 +12,7 @@ import { DeviceState, MigrationFlag, VfioError } from '../../dist/index.js'
 
 const TIME_BYTES = 8
 const MEMORY_BYTES = 0x3000
+const IMAGE_BYTES = MEMORY_BYTES + TIME_BYTES
 const PAGE_BYTES = 4096
 const PIECE_BYTES = 1024
 /** Longest wait of one timer. */
@@ -67,17 +68,19 @@ function resumeEnd() {
 
 /**
  * @param {(line: string) => void} say what the device did
+ * @param {{ fd: number, bytes: Uint8Array }} [file] memory of BAR1 that clients can map, 0x4000 bytes
  * @returns {import('../../dist/index.js').Driver & { pci: object, pages: bigint[] }} a driver, how a PCI bus sees it,
  * and where pages of host memory are: to be filled as they are mapped, since no device can look for them
  */
-export function createSampleDevice(say) {
-  const image = new Uint8Array(MEMORY_BYTES + TIME_BYTES)
-  const memory = image.subarray(0, MEMORY_BYTES)
-  const time = image.subarray(MEMORY_BYTES)
+export function createSampleDevice(say, file) {
+  const memory = file?.bytes.subarray(0, MEMORY_BYTES) ?? new Uint8Array(MEMORY_BYTES)
+  const time = new Uint8Array(TIME_BYTES)
+  const image = () => Buffer.concat([memory, time])
   const pages = []
+  const areas = [{ offset: 0n, size: BigInt(MEMORY_BYTES) }]
   let [host, timer, session, isRunning] = [undefined, undefined, undefined, true]
 
-  const dueMs = () => Number(new DataView(time.buffer, MEMORY_BYTES).getBigInt64(0, true)) * 1000
+  const dueMs = () => Number(new DataView(time.buffer).getBigInt64(0, true)) * 1000
   const arm = () => {
     clearTimeout(timer)
     if (!isRunning || dueMs() === 0) return
@@ -103,9 +106,11 @@ export function createSampleDevice(say) {
   }
   const load = () => {
     const { bytes } = session
-    if (bytes.length !== image.length && bytes.length !== MEMORY_BYTES + image.length)
+    if (bytes.length !== IMAGE_BYTES && bytes.length !== MEMORY_BYTES + IMAGE_BYTES)
       throw new VfioError('EINVAL', `Cannot load the sample: its stream has ${bytes.length} bytes`)
-    image.set(bytes.subarray(bytes.length - image.length))
+    const last = bytes.subarray(bytes.length - IMAGE_BYTES)
+    memory.set(last.subarray(0, MEMORY_BYTES))
+    time.set(last.subarray(MEMORY_BYTES))
   }
 
   return {
@@ -123,16 +128,17 @@ export function createSampleDevice(say) {
       isRunning = to === DeviceState.RUNNING || to === DeviceState.PRE_COPY
       if (from === DeviceState.RESUMING && to === DeviceState.STOP) load()
       arm()
-      if (to === DeviceState.PRE_COPY) session = saveEnd([() => memory.slice(), () => image.slice()])
+      if (to === DeviceState.PRE_COPY) session = saveEnd([() => memory.slice(), image])
       else if (from === DeviceState.PRE_COPY && to === DeviceState.STOP_COPY) session.advance()
-      else if (to === DeviceState.STOP_COPY) session = saveEnd([() => image.slice()])
+      else if (to === DeviceState.STOP_COPY) session = saveEnd([image])
       else if (to === DeviceState.RESUMING) session = resumeEnd()
       else return undefined
       return from === DeviceState.PRE_COPY ? undefined : session
     },
-    stopCopyLength: () => image.length,
+    stopCopyLength: () => IMAGE_BYTES,
     reset() {
-      image.fill(0)
+      memory.fill(0)
+      time.fill(0)
       isRunning = true
       clearTimeout(timer)
     },
@@ -146,7 +152,12 @@ export function createSampleDevice(say) {
       revision: 0,
       bars: [
         { index: 0, kind: 'memory', byteLength: 4096 },
-        { index: 1, kind: 'memory', byteLength: 0x4000 },
+        {
+          index: 1,
+          kind: 'memory',
+          byteLength: 0x4000,
+          ...(file === undefined ? {} : { file: { fd: file.fd, areas } }),
+        },
       ],
       interrupts: { intx: 1, msi: 0, msix: 0 },
       intxAsserted: false,

@@ -10,9 +10,11 @@
 import { appendFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { VfioDevice } from '../../dist/index.js'
-import { listenFds } from '../../dist/node/index.js'
+import { fdFiles, listenFds } from '../../dist/node/index.js'
 import { serveVfioUser } from '../../dist/vfio-user/index.js'
 import { createSampleDevice } from './sample-device.mjs'
+
+const BAR1_BYTES = 0x4000
 
 const { values, positionals } = parseArgs({
   options: { verbose: { type: 'boolean', short: 'v' }, log: { type: 'string' } },
@@ -26,7 +28,11 @@ const say = (line) => {
   else appendFileSync(values.log, text)
 }
 
-const driver = createSampleDevice((line) => say({ device: line }))
+// BAR1 is a file, so that the client maps it and writes to it while the device is saved.
+const files = fdFiles()
+const fd = files.createMemory(BAR1_BYTES)
+const { bytes } = files.map(fd, 0n, BAR1_BYTES, { write: true })
+const driver = createSampleDevice((line) => say({ device: line }), { fd, bytes })
 const device = await VfioDevice.open(driver)
 const options = {
   pci: driver.pci,
