@@ -19,36 +19,37 @@ const obstacle = fdPassingObstacle()
 const BAR_BYTES = 16_384
 const directory = temporaryDirectory()
 
+/** A client of an mtty with such a BAR beside its own. */
+async function serveOne(name: string, withFds: boolean, areas?: { offset: bigint; size: bigint }[]) {
+  const files = fdFiles()
+  const fd = files.createMemory(2 * BAR_BYTES)
+  const seen = files.map(fd, BigInt(BAR_BYTES), BAR_BYTES, { write: true })
+  const driver = createMtty()
+  const device = await VfioDevice.open(driver)
+  const file = { fd, offset: BigInt(BAR_BYTES), ...(areas === undefined ? {} : { areas }) }
+  const bars = [...driver.pci.bars, { index: 2, kind: 'memory', byteLength: BAR_BYTES, file } as const]
+  const pci = Object.create(driver.pci, { bars: { value: bars } }) as typeof driver.pci
+  const url = `unix:${join(directory, name)}`
+  const [take, dial] = withFds ? [listenFds, connectFds] : [listen, connect]
+  let report: Promise<unknown> | undefined
+  const listener = await take(url, (connection) => {
+    report = serveVfioUser(device, connection, { pci })
+  })
+  const client = await VfioUserClient.connect(await dial(url))
+  const end = async (): Promise<void> => {
+    await client.close()
+    await report
+    await listener.close()
+    await device.close()
+    seen.unmap()
+    files.close(fd)
+  }
+  return { client, files, seen, end }
+}
+
 describe.skipIf(obstacle !== undefined)(
   `a BAR with a file${obstacle ? ` (${obstacle.message})` : ''}`,
   () => {
-    const serveOne = async (name: string, withFds: boolean, areas?: { offset: bigint; size: bigint }[]) => {
-      const files = fdFiles()
-      const fd = files.createMemory(2 * BAR_BYTES)
-      const seen = files.map(fd, BigInt(BAR_BYTES), BAR_BYTES, { write: true })
-      const driver = createMtty()
-      const device = await VfioDevice.open(driver)
-      const file = { fd, offset: BigInt(BAR_BYTES), ...(areas === undefined ? {} : { areas }) }
-      const bars = [...driver.pci.bars, { index: 2, kind: 'memory', byteLength: BAR_BYTES, file } as const]
-      const pci = Object.create(driver.pci, { bars: { value: bars } }) as typeof driver.pci
-      const url = `unix:${join(directory, name)}`
-      const [take, dial] = withFds ? [listenFds, connectFds] : [listen, connect]
-      let report: Promise<unknown> | undefined
-      const listener = await take(url, (connection) => {
-        report = serveVfioUser(device, connection, { pci })
-      })
-      const client = await VfioUserClient.connect(await dial(url))
-      const end = async (): Promise<void> => {
-        await client.close()
-        await report
-        await listener.close()
-        await device.close()
-        seen.unmap()
-        files.close(fd)
-      }
-      return { client, files, seen, end }
-    }
-
     it('is mapped by the client, and each side sees what the other writes', async () => {
       const { client, files, seen, end } = await serveOne('whole', true)
       const region = await client.regionInfo(2)
