@@ -11,6 +11,8 @@
  * @module
  */
 
+import { readU16, readU32, writeU32 } from './little-endian.ts'
+
 /** Bytes of a header. */
 export const HEADER_BYTES = 16
 
@@ -39,17 +41,16 @@ export interface MessageHeader {
 
 /** Reads a header from the first {@link HEADER_BYTES} of `bytes`, whatever they are. */
 export function decodeHeader(bytes: Uint8Array): MessageHeader {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES)
-  const flags = view.getUint32(8, true)
+  const flags = readU32(bytes, 8)
   const type = flags & TYPE_MASK
   return {
-    id: view.getUint16(0, true),
-    command: view.getUint16(2, true),
-    byteLength: view.getUint32(4, true),
+    id: readU16(bytes, 0),
+    command: readU16(bytes, 2),
+    byteLength: readU32(bytes, 4),
     type: type === 0 ? 'command' : type === TYPE_REPLY ? 'reply' : 'other',
     noReply: (flags & NO_REPLY) !== 0,
     isError: (flags & ERROR) !== 0,
-    errno: view.getUint32(12, true),
+    errno: readU32(bytes, 12),
   }
 }
 
@@ -78,11 +79,13 @@ export function errorHeader(fields: HeaderFields, errno: number): Uint8Array<Arr
 
 function encodeHeader(fields: HeaderFields, flags: number, errno: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(HEADER_BYTES)
-  const view = new DataView(bytes.buffer)
-  view.setUint16(0, fields.id, true)
-  view.setUint16(2, fields.command, true)
-  view.setUint32(4, HEADER_BYTES + fields.payloadBytes, true)
-  view.setUint32(8, flags, true)
-  view.setUint32(12, errno, true)
+  const { id, command, payloadBytes } = fields
+  bytes[0] = id
+  bytes[1] = id >>> 8
+  bytes[2] = command
+  bytes[3] = command >>> 8
+  writeU32(bytes, 4, HEADER_BYTES + payloadBytes)
+  writeU32(bytes, 8, flags)
+  writeU32(bytes, 12, errno)
   return bytes
 }

@@ -28,6 +28,7 @@ const HEAD_BYTES = 16
 const SMALLEST_LIMIT = 65_536
 /** A reply shorter than this is written in one piece. */
 const SMALL_REPLY = 4096
+const SMALL_PIECE = 64
 
 /** Answers to reads of the stream that may be in writing while the next one is put together. */
 const MOST_UNSENT = 1
@@ -274,16 +275,21 @@ async function firstOf(works: readonly Promise<void>[], signal?: AbortSignal): P
   }
 }
 
-/** Many small pieces cost more than their copy. */
+/** Many small pieces cost more than their copy: those at the front are one, or all of a small reply. */
 function joined(chunks: Uint8Array[], byteLength: number): Uint8Array[] {
-  if (byteLength > SMALL_REPLY) return chunks
-  const whole = new Uint8Array(byteLength)
+  let [count, bytes] = [0, 0]
+  for (const { length } of chunks) {
+    if (byteLength > SMALL_REPLY && length > SMALL_PIECE) break
+    count++
+    bytes += length
+  }
+  const front = new Uint8Array(bytes)
   let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
+  for (const chunk of chunks.slice(0, count)) {
+    front.set(chunk, at)
     at += chunk.length
   }
-  return [whole]
+  return [front, ...chunks.slice(count)]
 }
 
 function refused(reason: string): VfioError {

@@ -5,6 +5,7 @@
  */
 
 import { defineStruct, type Struct } from '../uapi/struct.ts'
+import { readU32, writeU32 } from './little-endian.ts'
 
 /** `struct vfio_device_info` as vfio-user sends it: 16 bytes. */
 export interface DeviceInfo {
@@ -212,15 +213,13 @@ export const UserDmaLoggingReport: Struct<UserDmaLoggingReport> = defineStruct<U
   { iova: ['iova', 'u64'], length: ['length', 'u64'], pageSize: ['page_size', 'u64'] },
 )
 
-/** {@link MigData} of a message that comes thousands of times a second; there are its bytes. */
+/** {@link MigData} of a message that comes thousands of times a second; its bytes are there. */
 export function readMigData(payload: Uint8Array): MigData {
-  const view = new DataView(payload.buffer, payload.byteOffset, MigData.byteLength)
-  return { argsz: view.getUint32(0, true), size: view.getUint32(4, true) }
+  return { argsz: readU32(payload, 0), size: readU32(payload, 4) }
 }
 
 /** Writes {@link MigData} at `offset`. */
 export function writeMigData(dst: Uint8Array, offset: number, size: number): void {
-  const view = new DataView(dst.buffer, dst.byteOffset + offset, MigData.byteLength)
-  view.setUint32(0, MigData.byteLength + size, true)
-  view.setUint32(4, size, true)
+  writeU32(dst, offset, MigData.byteLength + size)
+  writeU32(dst, offset + 4, size)
 }
