@@ -47,49 +47,46 @@ async function serveOne(name: string, withFds: boolean, areas?: { offset: bigint
   return { client, files, seen, end }
 }
 
-const suite = obstacle === undefined ? describe : undefined
-if (obstacle !== undefined)
-  it(`a BAR with a file is one without here: ${obstacle.message}`, () => {
+if (obstacle === undefined) describe('a BAR with a file', cases)
+else
+  it(`has no file here: ${obstacle.message}`, () => {
     expect(() => fdFiles()).toThrow(obstacle.message)
   })
 
-suite?.('a BAR with a file', () => {
-  `a BAR with a file${obstacle ? ` (${obstacle.message})` : ''}`,
-  () => {
-    it('is mapped by the client, and each side sees what the other writes', async () => {
-      const { client, files, seen, end } = await serveOne('whole', true)
-      const region = await client.regionInfo(2)
-      expect(region).toMatchObject({ flags: 15, size: BigInt(BAR_BYTES), offset: BigInt(BAR_BYTES) })
-      expect(region.areas).toEqual([{ offset: 0n, size: BigInt(BAR_BYTES) }])
-      const fd = region.fd as number
-      const mine = files.map(fd, region.offset, BAR_BYTES, { write: true })
-      mine.bytes.set([1, 2, 3], 5000)
-      expect([...seen.bytes.subarray(4999, 5004)]).toEqual([0, 1, 2, 3, 0])
-      seen.bytes[0] = 77
-      expect(mine.bytes[0]).toBe(77)
-      mine.unmap()
-      files.close(fd)
-      await end()
-    })
+function cases(): void {
+  it('is mapped by the client, and each side sees what the other writes', async () => {
+    const { client, files, seen, end } = await serveOne('whole', true)
+    const region = await client.regionInfo(2)
+    expect(region).toMatchObject({ flags: 15, size: BigInt(BAR_BYTES), offset: BigInt(BAR_BYTES) })
+    expect(region.areas).toEqual([{ offset: 0n, size: BigInt(BAR_BYTES) }])
+    const fd = region.fd as number
+    const mine = files.map(fd, region.offset, BAR_BYTES, { write: true })
+    mine.bytes.set([1, 2, 3], 5000)
+    expect([...seen.bytes.subarray(4999, 5004)]).toEqual([0, 1, 2, 3, 0])
+    seen.bytes[0] = 77
+    expect(mine.bytes[0]).toBe(77)
+    mine.unmap()
+    files.close(fd)
+    await end()
+  })
 
-    it('names the areas that can be mapped, where they are not all of it', async () => {
-      const areas = [
-        { offset: 4096n, size: 4096n },
-        { offset: 12_288n, size: 4096n },
-      ]
-      const { client, files, end } = await serveOne('areas', true, areas)
-      const region = await client.regionInfo(2)
-      expect(region.areas).toEqual(areas)
-      files.close(region.fd as number)
-      await end()
-    })
+  it('names the areas that can be mapped, where they are not all of it', async () => {
+    const areas = [
+      { offset: 4096n, size: 4096n },
+      { offset: 12_288n, size: 4096n },
+    ]
+    const { client, files, end } = await serveOne('areas', true, areas)
+    const region = await client.regionInfo(2)
+    expect(region.areas).toEqual(areas)
+    files.close(region.fd as number)
+    await end()
+  })
 
-    it('is a BAR without one over a connection that carries no descriptors', async () => {
-      const { client, end } = await serveOne('plain', false)
-      const region = await client.regionInfo(2)
-      expect(region).toMatchObject({ flags: 3, size: BigInt(BAR_BYTES) })
-      expect(region).not.toHaveProperty('fd')
-      await end()
-    })
-  },
-)
+  it('is a BAR without one over a connection that carries no descriptors', async () => {
+    const { client, end } = await serveOne('plain', false)
+    const region = await client.regionInfo(2)
+    expect(region).toMatchObject({ flags: 3, size: BigInt(BAR_BYTES) })
+    expect(region).not.toHaveProperty('fd')
+    await end()
+  })
+}
