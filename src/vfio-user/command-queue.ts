@@ -24,7 +24,7 @@ export interface Flow {
 /** From here on nothing more is read... */
 const HIGH_COUNT = 16
 const HIGH_BYTES: number = 2 * 1024 * 1024
-/** ...unless the device waits for the client's memory, and then up to here. */
+/** ...unless the device waits for the client's memory, and then up to here, and the message that comes then. */
 const MOST_COUNT = 1024
 const MOST_BYTES: number = 16 * 1024 * 1024
 
@@ -53,9 +53,10 @@ export class CommandQueue {
 
   /** @throws {@link VfioError} ENOMEM when the client sends on and on while its own reply is awaited */
   push(command: QueuedCommand): void {
+    const isFull = this.#commands.length >= MOST_COUNT || this.#bytes > MOST_BYTES
     this.#commands.push(command)
     this.#bytes += command.payload.length
-    if (this.#commands.length > MOST_COUNT || this.#bytes > MOST_BYTES) {
+    if (isFull) {
       throw new VfioError(
         'ENOMEM',
         `Cannot queue a command: ${this.#commands.length} wait behind a DMA reply, answer that first`,

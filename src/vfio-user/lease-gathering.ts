@@ -22,14 +22,17 @@ export interface GatheredBytes {
  * Takes exactly `byteLength` bytes, or fewer where the stream ends, in PRE_COPY for now. Waits while the device is
  * not ready.
  *
+ * @param earlier - settles when all that was gathered of this session before was released: a session takes back its
+ * oldest lease, and those may still be shown by a message that is being written
  * @throws {@link VfioError} as the session's `lease`; then nothing is out. Rejects with the signal's reason
  */
 export async function gatherLeases(
   session: MigrationSession,
   byteLength: number,
   signal: AbortSignal,
+  earlier: Promise<void>,
 ): Promise<GatheredBytes> {
-  const gathering = new Gathering(session, byteLength)
+  const gathering = new Gathering(session, byteLength, earlier)
   try {
     while (gathering.byteLength < byteLength) {
       const what = await gathering.more()
@@ -47,15 +50,17 @@ export async function gatherLeases(
 class Gathering implements GatheredBytes {
   readonly #session: MigrationSession
   readonly #wantedBytes: number
+  readonly #earlier: Promise<void>
   #leases: Uint8Array[] = []
   /** Leases that did not fit are copied to here, and given back. */
   #copy: Uint8Array | undefined
   #copiedBytes = 0
   #leasedBytes = 0
 
-  constructor(session: MigrationSession, wantedBytes: number) {
+  constructor(session: MigrationSession, wantedBytes: number, earlier: Promise<void>) {
     this.#session = session
     this.#wantedBytes = wantedBytes
+    this.#earlier = earlier
   }
 
   get byteLength(): number {
@@ -100,6 +105,7 @@ class Gathering implements GatheredBytes {
     const count = this.#leases.length
     this.#leases = []
     this.#leasedBytes = 0
+    if (count > 0) await this.#earlier
     for (let left = count; left > 0; left--) {
       try {
         const released = this.#session.release()

@@ -23,6 +23,8 @@ export class SavedBytes {
   #aheadBytes = 0
   /** Of what was gathered for a request of another size: copied, so that its leases could be given back. */
   #rest: Uint8Array = NONE
+  /** Settles when all that was gathered so far was released. */
+  #released: Promise<void> = Promise.resolve()
 
   constructor(session: MigrationSession) {
     this.session = session
@@ -37,18 +39,21 @@ export class SavedBytes {
   async take(byteLength: number, signal: AbortSignal): Promise<GatheredBytes> {
     const ahead = this.#ahead
     if (ahead !== undefined) {
-      const gathered = await ahead.gathered
       this.#ahead = undefined
-      this.#aheadBytes = 0
+      const gathered = await ahead.gathered.finally(() => (this.#aheadBytes = 0))
       if (ahead.byteLength === byteLength && this.#rest.length === 0) return gathered
       this.#rest = copied([this.#rest, ...gathered.chunks])
       await gathered.release()
     }
     const first = this.#rest.subarray(0, byteLength)
-    this.#rest = this.#rest.subarray(first.length)
-    if (first.length === 0) return gatherLeases(this.session, byteLength, signal)
-    if (first.length === byteLength) return { chunks: [first], byteLength, release: async () => {} }
-    const more = await gatherLeases(this.session, byteLength - first.length, signal)
+    const left = this.#rest.subarray(first.length)
+    if (first.length === 0) return this.#gather(byteLength, signal)
+    if (first.length === byteLength) {
+      this.#rest = left
+      return { chunks: [first], byteLength, release: async () => {} }
+    }
+    const more = await this.#gather(byteLength - first.length, signal)
+    this.#rest = left
     return {
       chunks: [first, ...more.chunks],
       byteLength: first.length + more.byteLength,
@@ -59,9 +64,24 @@ export class SavedBytes {
   /** Gathers what the next request of the same size will ask for. Only of a device that has stopped. */
   prepare(byteLength: number, signal: AbortSignal): void {
     if (this.#ahead !== undefined || this.#rest.length > 0) return
-    const gathered = gatherLeases(this.session, byteLength, signal)
+    const gathered = this.#gather(byteLength, signal)
     this.#ahead = { byteLength, gathered }
     void this.#count(gathered)
+  }
+
+  async #gather(byteLength: number, signal: AbortSignal): Promise<GatheredBytes> {
+    const earlier = this.#released
+    let done!: () => void
+    const own = new Promise<void>((resolve) => (done = resolve))
+    this.#released = earlier.then(() => own)
+    try {
+      const gathered = await gatherLeases(this.session, byteLength, signal, earlier)
+      const release = (): Promise<void> => gathered.release().finally(done)
+      return { chunks: gathered.chunks, byteLength: gathered.byteLength, release }
+    } catch (error) {
+      done()
+      throw error
+    }
   }
 
   async #count(gathered: Promise<GatheredBytes>): Promise<void> {

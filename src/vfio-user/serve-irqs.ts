@@ -23,7 +23,7 @@ const ACTIONS: readonly number[] = [ACTION_MASK, ACTION_UNMASK, ACTION_TRIGGER]
  * Assigns eventfds to vectors, masks, unmasks or triggers them.
  *
  * @throws {@link VfioError} EINVAL flags that are not one data type and one action, vectors that are not there,
- * fewer bytes than vectors, other descriptors than 0 or one for each vector
+ * fewer bytes than vectors, other descriptors than none or an eventfd for each vector
  */
 export function serveSetIrqs(command: QueuedCommand, client: ServedClient): Answer {
   const set = argumentsOf(IrqSet, command)
@@ -67,6 +67,9 @@ function assign({ fds }: QueuedCommand, client: ServedClient, { index, start, co
     const reason = 'no descriptors come with this connection, use one that passes them'
     client.tell({ kind: 'unavailable', what: `interrupt ${index}`, reason })
   }
+  // Anything else could take its time over a signal, or count it differently.
+  if (fds.some((fd) => client.fds?.isEvent(fd) !== true))
+    throw refusal('a descriptor is no eventfd, send eventfds')
   const eventFds = fds.splice(0)
   for (let n = 0; n < count; n++) client.interrupts.assign(index, start + n, eventFds[n])
 }

@@ -67,7 +67,8 @@ export class ServerConnection {
         this.#lastHeader = header
         this.#takeFds()
       },
-      place: (_header, payloadBytes) => this.#buffers.take(payloadBytes),
+      // What the device reads of its client is copied later, when the next message may be here already.
+      place: ({ type }, payloadBytes) => (type === 'reply' ? undefined : this.#buffers.take(payloadBytes)),
       onMessage: (message) => this.#receive(message),
     })
     this.#queue = new CommandQueue(this.#intake)
@@ -114,7 +115,6 @@ export class ServerConnection {
     const { header, payload } = message
     if (header.type === 'reply' && this.#parts.remote.accept(message)) {
       this.#close(fds)
-      this.#buffers.give(payload)
       return
     }
     this.#queue.push({ header, payload, fds })

@@ -7,7 +7,7 @@
 import type { FakeDescriptors } from './fake-descriptors.ts'
 import type { MigrationDevice } from '../../src/device/migration-device.ts'
 import type { PciFunction, PciHost } from '../../src/device/pci-function.ts'
-import { type ByteDuplex, memoryPair } from '../../src/transport/index.ts'
+import { type ByteDuplex, type ByteWindows, memoryPair } from '../../src/transport/index.ts'
 import {
   type FdDuplex,
   type ServeEvent,
@@ -166,6 +166,30 @@ export class ScriptedPci implements PciFunction {
 export interface ServedOptions extends Partial<Omit<ServeOptions, 'pci'>> {
   pci?: ScriptedPci
   fds?: FakeDescriptors
+  /** The connection reads straight into windows, as many as what came fills, as sockets do. */
+  readsOn?: boolean
+}
+
+/** A connection that fills windows with what came, one after the other without a pause. */
+function readingOn(duplex: ByteDuplex): ByteDuplex {
+  const readInto = async (windows: ByteWindows): Promise<boolean> => {
+    for (;;) {
+      if (held.length === 0) {
+        const bytes = new Uint8Array(1024 * 1024)
+        held = bytes.subarray(0, await duplex.read(bytes))
+        if (held.length === 0) return true
+      }
+      while (held.length > 0) {
+        const window = windows.window(held.length)
+        if (window.length === 0) return false
+        window.set(held.subarray(0, window.length))
+        held = held.subarray(window.length)
+        windows.commit(window.length)
+      }
+    }
+  }
+  let held = new Uint8Array(0)
+  return { ...duplex, readInto }
 }
 
 /** A device that is being served, and its client. */
@@ -178,8 +202,9 @@ export interface Served {
 
 /** Serves `device` to a client that has not said anything. */
 export function serveRaw(device: MigrationDevice, options: ServedOptions = {}): Served {
-  const { pci = new ScriptedPci(), fds, ...others } = options
-  const [here, there] = memoryPair()
+  const { pci = new ScriptedPci(), fds, readsOn = false, ...others } = options
+  const [here, end] = memoryPair()
+  const there = readsOn ? readingOn(end) : end
   const duplex: ByteDuplex & Partial<FdDuplex> = fds === undefined ? there : { ...there, fds }
   const events: ServeEvent[] = []
   const report = serveVfioUser(device, duplex, {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { DeviceRegions } from '../../../src/device/driver.ts'
 import { VfioDevice } from '../../../src/device/vfio-device.ts'
 import { createMtty } from '../../../src/devices/index.ts'
+import { VfioError } from '../../../src/errors.ts'
 import { FakeDescriptors } from '../../support/fake-descriptors.ts'
 import { ScriptedDriver } from '../../support/scripted-driver.ts'
 import { leave, ScriptedPci, serve, type Served, u32, u64 } from '../../support/vfio-user-wire.ts'
@@ -186,6 +187,16 @@ describe('SET_IRQS', () => {
     expect(fds.open.size).toBe(0)
   })
 
+  it('takes nothing but eventfds, and then none of what came', async () => {
+    const fds = new FakeDescriptors()
+    const served = await serveMtty({ fds })
+    fds.arrive(fds.createEvent(), fds.createMemory(4096))
+    expect(await served.client.errno(SET_IRQS, u32(20, EVENTFD_TRIGGER, 2, 0, 2))).toBe(22)
+    expect(fds.open.size).toBe(0)
+    served.pci.host?.raise(1)
+    await leave(served)
+  })
+
   it('masks and unmasks; what came meanwhile is signalled then, once', async () => {
     const fds = new FakeDescriptors()
     const served = await serveMtty({ fds })
@@ -222,8 +233,11 @@ describe('SET_IRQS', () => {
   it('a descriptor that cannot be signalled is no failure of the device', async () => {
     const fds = new FakeDescriptors()
     const served = await serveMtty({ fds })
-    fds.arrive(fds.createMemory(8))
+    fds.arrive(fds.createEvent())
     await served.client.ok(SET_IRQS, u32(20, EVENTFD_TRIGGER, 0, 0, 1))
+    fds.signal = () => {
+      throw new VfioError('EINVAL', 'Cannot signal: as told')
+    }
     expect(() => served.pci.host?.raise(0)).not.toThrow()
     await leave(served)
     expect(fds.open.size).toBe(0)

@@ -174,6 +174,23 @@ describe('memory with the client', () => {
     await leave(served)
   })
 
+  it('is read whole when the next message comes together with the reply', async () => {
+    const served = await serveDma({ readsOn: true })
+    const { client } = served
+    await client.ok(MAP, dmaMap(0, 0x20000))
+    const dst = new Uint8Array(32_768)
+    const reading = host(served).memory.read(0n, dst)
+    const request = await client.next()
+    const data = Buffer.concat([u64(0, dst.length), Buffer.alloc(dst.length, 7)])
+    const reply = wireMessage(request!.id, DMA_READ, data, { flags: 1 })
+    const other = wireMessage(9, 18, Buffer.alloc(data.length, 0xee))
+    await client.write(Buffer.concat([reply, other]))
+    await reading
+    expect(dst.every((byte) => byte === 7)).toBe(true)
+    expect(await client.next()).toMatchObject({ id: 9, flags: 0x21, errno: 22 })
+    await leave(served)
+  })
+
   it('is read and written by messages of at most what the client takes', async () => {
     const served = await serveDma({ json: '{"capabilities":{"max_data_xfer_size":1024}}' })
     const { client } = served

@@ -6,8 +6,9 @@ import { createBulk, createMtty } from '../../../src/devices/index.ts'
 import { VfioError } from '../../../src/errors.ts'
 import { DeviceState } from '../../../src/uapi/state.ts'
 import { goldenStream } from '../../support/mtty-device.ts'
+import { turn } from '../../support/pending.ts'
 import { ScriptedDriver } from '../../support/scripted-driver.ts'
-import { leave, serve, type Served, u32, type WireClient } from '../../support/vfio-user-wire.ts'
+import { leave, serve, type Served, u32, type WireClient, wireMessage } from '../../support/vfio-user-wire.ts'
 
 const FEATURE = 16
 const READ = 17
@@ -202,6 +203,38 @@ describe('the stream', () => {
     await setState(source.client, STOP_COPY)
     expect((await readAll(source.client, 1_048_576)).equals(bytes)).toBe(true)
     await leave(source)
+  })
+
+  it('does not change in a reply that is still being written when the next one is gathered', async () => {
+    const bytes = Uint8Array.from({ length: 2_800_000 }, (_value, index) => (index * 2_654_435_761) >>> 13)
+    const driver = new ScriptedDriver({ bytes })
+    const source = await serve(await VfioDevice.open(driver))
+    await setState(source.client, STOP_COPY)
+    const size = 700_000
+    const request = (id: number): Buffer => wireMessage(id, READ, u32(8 + size, size))
+    const sent = source.client.write(request(1), request(2), request(3), request(4))
+    // As much is gathered as can be while nobody reads.
+    for (let waits = 0; waits < 50; waits++) await turn()
+    const pieces: Buffer[] = []
+    for (const id of [1, 2, 3, 4]) {
+      const reply = await source.client.next()
+      expect(reply).toMatchObject({ id, flags: 1 })
+      pieces.push(reply!.payload.subarray(8))
+    }
+    await sent
+    expect(Buffer.concat(pieces).equals(bytes)).toBe(true)
+    await leave(source)
+  })
+
+  it('takes a message of the most that a server can be set to', async () => {
+    const size = 16 * 1024 * 1024
+    const json = `{"capabilities":{"max_data_xfer_size":${size}}}`
+    const served = await serve(await VfioDevice.open(createMtty()), { maxDataBytes: size, json })
+    await setState(served.client, RESUMING)
+    const argsz = 8 + size
+    expect(await served.client.errno(WRITE, u32(argsz, size), Buffer.alloc(size)), 'of the device').toBe(12)
+    expect(await stateOf(served.client)).toBe(RESUMING)
+    await leave(served)
   })
 
   it('is not padded with the quirk padMigDataReplies off', async () => {
