@@ -31,7 +31,7 @@ export function answer(...chunks: Uint8Array[]): Answer {
 /** A refusal of a command. */
 export function refusal(
   reason: string,
-  code: 'EINVAL' | 'ENOENT' | 'EOPNOTSUPP' | 'ENOSPC' | 'ENODEV' = 'EINVAL',
+  code: 'EINVAL' | 'ENOENT' | 'EOPNOTSUPP' | 'ENOSPC' | 'ENODEV' | 'EAGAIN' = 'EINVAL',
 ): VfioError {
   return new VfioError(code, `Cannot answer: ${reason}`, { syscall: 'vfio-user' })
 }

@@ -7,6 +7,8 @@
 import { VfioError } from '../errors.ts'
 import type { MigrationSession } from '../session/migration-session.ts'
 import { POLLIN } from '../uapi/poll.ts'
+import { refusal } from './command-answer.ts'
+import { type Patience, ReadyInTime } from './ready-in-time.ts'
 
 /** Most leases of one message; more are copied together. */
 const MOST_LEASES = 64
@@ -19,26 +21,32 @@ export interface GatheredBytes {
 }
 
 /**
- * Takes exactly `byteLength` bytes, or fewer where the stream ends, in PRE_COPY for now. Waits while the device is
- * not ready.
+ * Takes exactly `byteLength` bytes, or fewer where the stream ends, in PRE_COPY for now, or the device is not ready in
+ * time.
  *
  * @param earlier - settles when all that was gathered of this session before was released: a session takes back its
  * oldest lease, and those may still be shown by a message that is being written
- * @throws {@link VfioError} as the session's `lease`; then nothing is out. Rejects with the signal's reason
+ * @throws {@link VfioError} EAGAIN nothing in time; as the session's `lease`; then nothing is out. Rejects with the signal's reason
  */
 export async function gatherLeases(
   session: MigrationSession,
   byteLength: number,
-  signal: AbortSignal,
+  patience: Patience,
   earlier: Promise<void>,
 ): Promise<GatheredBytes> {
   const gathering = new Gathering(session, byteLength, earlier)
+  const ready = new ReadyInTime(session, POLLIN, patience)
   try {
     while (gathering.byteLength < byteLength) {
       const what = await gathering.more()
       if (what === 'end') break
-      if (what === 'later' && !(await gathering.copyOut())) await session.ready(POLLIN, { signal })
-      signal.throwIfAborted()
+      if (what === 'later' && !(await gathering.copyOut())) {
+        if (!(await ready.wait())) {
+          if (gathering.byteLength > 0) break
+          throw refusal('the device has nothing to read yet, ask again', 'EAGAIN')
+        }
+      }
+      patience.signal.throwIfAborted()
     }
   } catch (error) {
     await gathering.release()

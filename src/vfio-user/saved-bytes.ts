@@ -7,6 +7,7 @@
 
 import type { MigrationSession } from '../session/migration-session.ts'
 import { type GatheredBytes, gatherLeases } from './lease-gathering.ts'
+import type { Patience } from './ready-in-time.ts'
 
 const NONE = new Uint8Array(0)
 
@@ -36,7 +37,7 @@ export class SavedBytes {
   }
 
   /** The next `byteLength` bytes, fewer at the end; as `gatherLeases`. */
-  async take(byteLength: number, signal: AbortSignal): Promise<GatheredBytes> {
+  async take(byteLength: number, patience: Patience): Promise<GatheredBytes> {
     const ahead = this.#ahead
     if (ahead !== undefined) {
       this.#ahead = undefined
@@ -47,12 +48,12 @@ export class SavedBytes {
     }
     const first = this.#rest.subarray(0, byteLength)
     const left = this.#rest.subarray(first.length)
-    if (first.length === 0) return this.#gather(byteLength, signal)
+    if (first.length === 0) return this.#gather(byteLength, patience)
     if (first.length === byteLength) {
       this.#rest = left
       return { chunks: [first], byteLength, release: async () => {} }
     }
-    const more = await this.#gather(byteLength - first.length, signal)
+    const more = await this.#gather(byteLength - first.length, patience)
     this.#rest = left
     return {
       chunks: [first, ...more.chunks],
@@ -62,20 +63,20 @@ export class SavedBytes {
   }
 
   /** Gathers what the next request of the same size will ask for. Only of a device that has stopped. */
-  prepare(byteLength: number, signal: AbortSignal): void {
+  prepare(byteLength: number, patience: Patience): void {
     if (this.#ahead !== undefined || this.#rest.length > 0) return
-    const gathered = this.#gather(byteLength, signal)
+    const gathered = this.#gather(byteLength, patience)
     this.#ahead = { byteLength, gathered }
     void this.#count(gathered)
   }
 
-  async #gather(byteLength: number, signal: AbortSignal): Promise<GatheredBytes> {
+  async #gather(byteLength: number, patience: Patience): Promise<GatheredBytes> {
     const earlier = this.#released
     let done!: () => void
     const own = new Promise<void>((resolve) => (done = resolve))
     this.#released = earlier.then(() => own)
     try {
-      const gathered = await gatherLeases(this.session, byteLength, signal, earlier)
+      const gathered = await gatherLeases(this.session, byteLength, patience, earlier)
       const release = (): Promise<void> => gathered.release().finally(done)
       return { chunks: gathered.chunks, byteLength: gathered.byteLength, release }
     } catch (error) {

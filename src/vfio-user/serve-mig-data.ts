@@ -9,6 +9,7 @@ import type { MigrationSession } from '../session/migration-session.ts'
 import { POLLOUT } from '../uapi/poll.ts'
 import { type Answer, HEADER_ONLY, refusal } from './command-answer.ts'
 import type { QueuedCommand } from './command-queue.ts'
+import { type Patience, ReadyInTime } from './ready-in-time.ts'
 import type { ServedClient } from './served-client.ts'
 import { MigData, readMigData, writeMigData } from './structs.ts'
 import { DEFAULT_MAX_DATA_BYTES } from './version.ts'
@@ -27,13 +28,13 @@ export async function serveMigDataRead(command: QueuedCommand, client: ServedCli
   const { size } = sizesOf(command, client)
   const { saved, isStopped } = client.migration
   if (saved === undefined) throw refusal('the device is not saving, enter PRE_COPY or STOP_COPY')
-  const gathered = await saved.take(size, client.gone)
+  const gathered = await saved.take(size, patienceOf(client))
   const { chunks, byteLength } = gathered
   const padding = client.settings.quirks.padMigDataReplies ? zeros(size - byteLength) : []
   const head = new Uint8Array(MigData.byteLength)
   writeMigData(head, 0, byteLength)
   const idle = (): void => {
-    if (isStopped && byteLength === size && size > 0) saved.prepare(size, client.gone)
+    if (isStopped && byteLength === size && size > 0) saved.prepare(size, patienceOf(client))
   }
   return { chunks: [head, ...chunks, ...padding], sent: () => gathered.release(), idle }
 }
@@ -71,7 +72,8 @@ function sizesOf({ payload }: QueuedCommand, { settings, version }: ServedClient
   return head
 }
 
-async function writeAll(session: MigrationSession, bytes: Uint8Array, { gone }: ServedClient): Promise<void> {
+async function writeAll(session: MigrationSession, bytes: Uint8Array, client: ServedClient): Promise<void> {
+  const ready = new ReadyInTime(session, POLLOUT, patienceOf(client))
   for (;;) {
     try {
       const byteLength = await session.write(bytes)
@@ -80,10 +82,14 @@ async function writeAll(session: MigrationSession, bytes: Uint8Array, { gone }: 
     } catch (error) {
       if (!VfioError.is(error, 'EAGAIN')) throw error
     }
-    await session.ready(POLLOUT, { signal: gone })
+    if (!(await ready.wait())) throw refusal('the device takes nothing yet, send it again', 'EAGAIN')
   }
 }
 
 function* zeros(byteLength: number): Generator<Uint8Array> {
   for (let left = byteLength; left > 0; left -= ZEROS.length) yield ZEROS.subarray(0, left)
+}
+
+function patienceOf({ gone, settings }: ServedClient): Patience {
+  return { signal: gone, waitMs: settings.readyTimeoutMs }
 }

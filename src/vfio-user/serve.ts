@@ -29,6 +29,7 @@ const MESSAGE_FDS = 8
 /** Most that QEMU lets a server say. */
 const MOST_MESSAGE_FDS = 16
 const DMA_TIMEOUT_MS = 5000
+const READY_TIMEOUT_MS = 5000
 const DMA_READ_BYTES = 32 * 1024
 
 /** Options of {@link serveVfioUser}. */
@@ -62,6 +63,11 @@ export interface ServeOptions {
   readonly dmaReadBytes?: number
   /** Longest wait for the client's answer to a DMA request, milliseconds; default 5000. */
   readonly dmaTimeoutMs?: number
+  /**
+   * How long a MIG_DATA_READ or WRITE may wait for a device that is not ready, milliseconds; then it is answered with
+   * what there is, or EAGAIN. Default 5000.
+   */
+  readonly readyTimeoutMs?: number
   /** Stops serving; the device is left as when the client leaves. */
   readonly signal?: AbortSignal
   /** Told what happens, as it does. */
@@ -194,17 +200,20 @@ async function endOf(
 
 function settingsOf(options: ServeOptions, hasFds: boolean): ServerSettings {
   const { maxDataBytes = DEFAULT_MAX_DATA_BYTES, dmaTimeoutMs = DMA_TIMEOUT_MS } = options
+  const { readyTimeoutMs = READY_TIMEOUT_MS } = options
   const { dmaReadBytes = DMA_READ_BYTES } = options
   const { maxMessageFds = hasFds ? MESSAGE_FDS : DEFAULT_MAX_FDS } = options
   checkRange('maxDataBytes', maxDataBytes, 4096, 16 * 1024 * 1024)
   checkRange('maxMessageFds', maxMessageFds, 1, MOST_MESSAGE_FDS)
   checkRange('dmaReadBytes', dmaReadBytes, 1024, 16 * 1024 * 1024)
   checkRange('dmaTimeoutMs', dmaTimeoutMs, 1, 0x7fff_ffff)
+  checkRange('readyTimeoutMs', readyTimeoutMs, 1, 0x7fff_ffff)
   return {
     maxDataBytes,
     maxMessageFds,
     dmaReadBytes,
     dmaTimeoutMs,
+    readyTimeoutMs,
     memoryAccess: options.memoryAccess ?? 'mapped',
     resetKeepsState: options.resetKeepsState ?? false,
     keepState: options.keepState ?? false,

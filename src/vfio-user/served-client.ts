@@ -25,6 +25,7 @@ export interface ServerSettings {
   readonly keepState: boolean
   readonly dmaReadBytes: number
   readonly dmaTimeoutMs: number
+  readonly readyTimeoutMs: number
   readonly quirks: ServerQuirks
 }
 

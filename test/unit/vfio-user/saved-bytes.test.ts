@@ -15,15 +15,15 @@ describe('bytes that were gathered ahead', () => {
     const device = await VfioDevice.open(driver)
     const session = await device.setState(DeviceState.STOP_COPY)
     const saved = new SavedBytes(session!)
-    const { signal } = new AbortController()
+    const patience = { signal: new AbortController().signal, waitMs: 1000 }
     const taken: number[] = []
     const take = async (byteLength: number): Promise<void> => {
-      const gathered = await saved.take(byteLength, signal)
+      const gathered = await saved.take(byteLength, patience)
       for (const chunk of gathered.chunks) taken.push(...chunk)
       await gathered.release()
     }
     await take(100)
-    saved.prepare(100, signal)
+    saved.prepare(100, patience)
     await take(40)
     expect(saved.unsentBytes).toBe(60)
     driver.save!.failure = new VfioError('EIO', 'Cannot read: as told')
@@ -31,7 +31,7 @@ describe('bytes that were gathered ahead', () => {
     driver.save!.failure = undefined
     await take(100)
     driver.save!.failure = new VfioError('EIO', 'Cannot read: as told')
-    saved.prepare(100, signal)
+    saved.prepare(100, patience)
     expect(await codeOf(() => take(100))).toBe('EIO')
     driver.save!.failure = undefined
     await take(100)

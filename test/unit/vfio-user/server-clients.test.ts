@@ -282,3 +282,33 @@ describe('options', () => {
     expect((await failureOf(() => serveRaw(device, options).report)).code).toBe('EINVAL')
   })
 })
+
+/** A client of a device in STOP_COPY that has nothing to read now. */
+async function waiting(bytes: Uint8Array) {
+  const driver = new ScriptedDriver({ bytes })
+  const device = await VfioDevice.open(driver)
+  const served = await serve(device, { readyTimeoutMs: 40 })
+  await served.client.ok(FEATURE, stateSet(STOP_COPY))
+  driver.save!.failure = new VfioError('EAGAIN', 'Cannot read: as told')
+  return { driver, device, served }
+}
+
+describe('a device that is not ready', () => {
+  it('is waited for a while: then EAGAIN, and nothing of its stream is lost', async () => {
+    const { driver, device, served } = await waiting(Uint8Array.of(7, 8, 9))
+    expect(await served.client.errno(17, u32(8 + 3, 3))).toBe(11)
+    driver.save!.failure = undefined
+    expect([...(await served.client.ok(17, u32(8 + 3, 3))).subarray(8)]).toEqual([7, 8, 9])
+    await leave(served)
+    await device.close()
+  })
+
+  it('does not hide that the client has gone, with more commands sent than are queued', async () => {
+    const { device, served } = await waiting(Uint8Array.of(1))
+    const reads = Array.from({ length: 20 }, (_value, id) => wireMessage(id + 2, 17, u32(8 + 1, 1)))
+    await served.client.duplex.write(reads)
+    await leave(served)
+    expect(await device.state()).toBe(RUNNING)
+    await device.close()
+  })
+})
