@@ -71,6 +71,15 @@ describe('README examples', () => {
     expect(await runCode(code, 'save.mjs')).toBe('16.782271 MB through a file, it runs: true\n')
   })
 
+  it('serves a device over vfio-user and saves it from there', async () => {
+    const room = readFileSync(join(root, 'src/vfio-user/README.md'), 'utf8')
+    const [, ...codes] = room.split('```js\n').map((block) => block.split('```')[0] as string)
+    expect(codes).toHaveLength(1)
+    expect(await runCode(codes[0] as string, 'serve.mjs')).toBe(
+      '16782271 bytes of bulk\nthe client left after some commands\n',
+    )
+  })
+
   it('compiles as strict TypeScript in a project without the DOM', async () => {
     const files = [0, 1, 2].map((index) => join(folder, `example-${index}.ts`))
     for (const [index, file] of files.entries()) writeFileSync(file, examples[index] as string)

@@ -8,7 +8,7 @@ import { Argument, InvalidArgumentError, Option } from 'commander'
 import { VfioError } from '../errors.ts'
 import { parseTransportUrl } from '../node/transport-url.ts'
 import { formatBytes, parseByteRate, parseByteSize } from './byte-size.ts'
-import { DEVICE_SPECS, OWN_SPECS, parseDeviceSpec, parseOwnSpec } from './device-spec.ts'
+import { DEVICE_SPECS, OWN_SPECS, parseDeviceSpec, parseOwnSpec, parseSocketPath } from './device-spec.ts'
 import { parseDuration } from './duration.ts'
 import { parseInteger } from './words.ts'
 
@@ -20,6 +20,13 @@ export function deviceArgument(name = '<device>'): Argument {
 /** A device that is created here. */
 export function ownDeviceArgument(): Argument {
   return new Argument('<device>', OWN_SPECS).argParser(checked(parseOwnSpec))
+}
+
+/** `--socket`, once or more. */
+export function socketOption(description: string): Option {
+  return new Option('-s, --socket <path...>', description)
+    .argParser((text, paths?: readonly string[]) => [...(paths ?? []), parseSocketPath(text)])
+    .makeOptionMandatory()
 }
 
 /** The stream that a command reads. */

@@ -49,6 +49,8 @@ export class ConformanceChecks {
   #mapsMemory = false
   /** Sockets that no device of the suite has now. */
   readonly #free: string[]
+  /** Whether one was waited for in vain: a server that is gone is not waited for at each check that is left. */
+  #isGone = false
 
   constructor(server: CheckedServer) {
     this.#server = server
@@ -155,7 +157,7 @@ export class ConformanceChecks {
 
   async #connect(path: string): Promise<VfioUserClient> {
     const { signal, timeoutMs } = this.#server
-    const endMs = performance.now() + RETRY_FOR_MS
+    const endMs = performance.now() + (this.#isGone ? 0 : RETRY_FOR_MS)
     for (;;) {
       signal.throwIfAborted()
       try {
@@ -164,10 +166,14 @@ export class ConformanceChecks {
         if (device.server.flags !== undefined && (await device.state()) !== DeviceState.RUNNING)
           await device.reset()
         if (this.#mapsMemory) await device.dmaMap({ address: 0n, size: LOGGED_BYTES })
+        this.#isGone = false
         return device
       } catch (error) {
         if (!VfioError.is(error)) throw error
-        if (performance.now() >= endMs) throw new Missing(`the server takes no connection: ${error.message}`)
+        if (performance.now() >= endMs) {
+          this.#isGone = true
+          throw new Missing(`the server takes no connection: ${error.message}`)
+        }
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       }
     }

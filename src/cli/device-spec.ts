@@ -53,8 +53,13 @@ export const DEVICE_SPECS = 'mtty[:ports=1|2], bulk[:size=256MiB,seed=1] or vfio
  */
 export function parseDeviceSpec(text: string): DeviceSpec {
   const path = /^vfio-user:(.+)$/s.exec(text)?.[1]
-  if (path !== undefined) return { type: 'vfio-user', path }
+  if (path !== undefined) return { type: 'vfio-user', path: parseSocketPath(path) }
   return parseSpec(text, DEVICE_SPECS)
+}
+
+/** Reads the path of a UNIX socket: also as `serve` prints it, `unix:PATH`. */
+export function parseSocketPath(text: string): string {
+  return text.replace(/^unix:/, '')
 }
 
 /**
@@ -63,6 +68,8 @@ export function parseDeviceSpec(text: string): DeviceSpec {
  * @throws RangeError as {@link parseDeviceSpec}
  */
 export function parseOwnSpec(text: string): OwnSpec {
+  if (text.startsWith('vfio-user:'))
+    throw new RangeError(`Cannot read device "${text}": another server has it, use ${OWN_SPECS}`)
   return parseSpec(text, OWN_SPECS)
 }
 

@@ -23,12 +23,20 @@ const FAILURES: Readonly<Record<string, readonly [code: ErrnoName | 'UNKNOWN', r
   EPERM: ['EPERM', 'the system does not allow it, choose another address'],
 }
 
+/** Who listens makes the file: it is a folder that is missing. */
+const NO_FOLDER = ['ENOENT', 'no such folder, check the path'] as const
+
 /** A VfioError as it is; else one with the errno of a system error, EPERM or EPROTO of TLS, or EIO. */
 export function socketError(error: unknown, action: string): VfioError {
   if (VfioError.is(error)) return error
   const { code = '', errno, syscall, message } = error as NodeJS.ErrnoException
   const options = { cause: error, ...(syscall === undefined ? {} : { syscall }) }
-  const failure = Object.hasOwn(FAILURES, code) ? FAILURES[code] : tlsFailure(code, message)
+  const failure =
+    code === 'ENOENT' && syscall !== 'connect'
+      ? NO_FOLDER
+      : Object.hasOwn(FAILURES, code)
+        ? FAILURES[code]
+        : tlsFailure(code, message)
   if (failure !== undefined) return new VfioError(failure[0], `Cannot ${action}: ${failure[1]}`, options)
   const text = `Cannot ${action}: ${message}, see the cause`
   if (Object.hasOwn(Errno, code)) return new VfioError(code as ErrnoName, text, options)

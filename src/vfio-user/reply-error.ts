@@ -5,7 +5,7 @@
  */
 
 import { Errno, VfioError } from '../errors.ts'
-import { commandName } from './command.ts'
+import { commandName, VfioUserCommand } from './command.ts'
 import type { MessageHeader } from './header.ts'
 
 /** Above it a number is no errno: libvfio-user's client draws the line here, too. */
@@ -14,10 +14,12 @@ const HIGHEST_ERRNO = 4096
 /** What an error reply says; EINVAL where it says nothing: peers send 0 and numbers that are no errno. */
 export function replyError({ command, errno }: MessageHeader, action: string): VfioError {
   const number = errno === 0 || errno > HIGHEST_ERRNO ? Errno.EINVAL : errno
-  const reason = `the server refused ${commandName(command)} with errno ${errno}`
-  return VfioError.fromErrno(number, `Cannot ${action}: ${reason}, see what it supports`, {
-    syscall: 'vfio-user',
-  })
+  // Servers take one client at a time, ours too.
+  const reason =
+    command === VfioUserCommand.VERSION && number === Errno.EBUSY
+      ? 'the server has another client, wait until that has left'
+      : `the server refused ${commandName(command)} with errno ${errno}, see what it says about it`
+  return VfioError.fromErrno(number, `Cannot ${action}: ${reason}`, { syscall: 'vfio-user' })
 }
 
 /** The error of a reply that makes no sense inside; the connection is still in step. */

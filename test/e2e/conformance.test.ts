@@ -74,6 +74,21 @@ describe('conformance', { timeout: 120_000 }, () => {
     expect(stderr).toBe('stopcopy: Cannot call the server conformant: 3 checks fail, see above (EPROTO)\n')
   })
 
+  it('waits once for a server that is gone, not at every check that is left', async () => {
+    const socket = join(temporaryDirectory(), 'a')
+    // It ends with the connection that raw messages go over.
+    const server = await startServe('mtty', [socket], '--once')
+    const words = ['-s', `unix:${socket}`, '--only', 'by ioctl', '--json']
+    const { code, stdout, stderr } = await stopcopy(['conformance', ...words])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    await server.says(/client 1 left/)
+    const checks = jsonLines(stdout).filter(({ type }) => type === 'check')
+    expect(checks.length).toBeGreaterThan(5)
+    for (const { reason } of checks) expect(reason).toMatch(/^the server takes no connection: /)
+    const waited = checks.filter(({ elapsedMs }) => Number(elapsedMs) >= 5000)
+    expect(waited).toHaveLength(1)
+  })
+
   it.each([
     [['--only', 'no such check'], 2, /no check has "no such check" in its name/],
     [['--read-only', '--dangerous'], 2, /leave out --read-only or --dangerous/],
@@ -97,7 +112,7 @@ describe('conformance', { timeout: 120_000 }, () => {
 describe('words that make no sense', () => {
   it.each([
     [['serve', 'mtty'], /required option '-s, --socket <path...>' not specified/],
-    [['serve', 'vfio-user:/run/x', '-s', '/run/y'], /there is no device "vfio-user", use mtty/],
+    [['serve', 'vfio-user:/run/x', '-s', '/run/y'], /another server has it, use mtty/],
     [['serve', 'mtty', '-s', '/run/y', '/run/y'], /name each --socket once/],
     [['serve', 'mtty', '-s', '/run/y', '--dirty-rate', '1'], /it has none, use bulk/],
     [['serve', 'bulk', '-s', '/run/y', '--pattern', 'burst'], /give a --dirty-rate/],

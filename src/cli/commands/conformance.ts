@@ -4,10 +4,10 @@
  * @module
  */
 
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { VfioError } from '../../errors.ts'
 import type { ServerFacts, WireFinding } from '../../vfio-user/index.ts'
-import { durationOption } from '../arguments.ts'
+import { durationOption, socketOption } from '../arguments.ts'
 import { type Check, ConformanceChecks } from '../conformance-checks.ts'
 import { checkLines, count, serverLine, type Tally, tallyLine } from '../conformance-text.ts'
 import { UsageError } from '../failure.ts'
@@ -33,10 +33,9 @@ export function addConformance(program: Command, terminal: Terminal): void {
       'Check a vfio-user server: raw messages first, right and wrong ones, then the conformance suite of stopcopy over a client. Each check passes, fails, or does not apply; what a known server is known for is told as such. The device must be one that nobody needs: it is stopped, saved, loaded and reset.',
     )
     .addOption(
-      new Option(
-        '-s, --socket <path...>',
-        'the UNIX socket of the server; again for more devices of the same kind, which some checks need',
-      ).makeOptionMandatory(),
+      socketOption(
+        'the UNIX socket of the server; again for a second device of the same kind, which some checks need',
+      ),
     )
     .option('--only <text...>', 'run the checks whose name has this in it')
     .option('--read-only', 'only ask: the device goes on unharmed')
@@ -53,7 +52,7 @@ Exit code 0: nothing fails but what a known server is known for. 1: something do
 Examples:
   $ stopcopy conformance --socket /run/device.sock
   $ stopcopy conformance -s /run/device.sock --only region --only irqs --verbose
-  $ stopcopy conformance -s /run/one.sock -s /run/two.sock -s /run/three.sock --json`,
+  $ stopcopy conformance -s /run/one.sock -s /run/two.sock --json`,
     )
     .action((options: Options) => runConformance(options, terminal))
 }

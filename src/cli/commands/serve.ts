@@ -10,7 +10,7 @@ import { VfioError } from '../../errors.ts'
 import { fdPassingObstacle } from '../../node/index.ts'
 import { deviceStateName } from '../../uapi/state.ts'
 import type { ServeEvent, ServeOptions, ServeReport, ServerQuirks } from '../../vfio-user/index.ts'
-import { countOption, ownDeviceArgument } from '../arguments.ts'
+import { countOption, ownDeviceArgument, socketOption } from '../arguments.ts'
 import type { OwnSpec } from '../device-spec.ts'
 import { failureLine, failureOf, UsageError } from '../failure.ts'
 import { type OpenedDevice, openFresh } from '../open-device.ts'
@@ -49,12 +49,7 @@ export function addServe(program: Command, terminal: Terminal): void {
       'Create a device and serve it as a PCI device over vfio-user, as QEMU and others take it: one client after the other, until the command is interrupted. Prints the socket it listens on first, then a line for what clients do.',
     )
     .addArgument(ownDeviceArgument())
-    .addOption(
-      new Option(
-        '-s, --socket <path...>',
-        'the UNIX socket; again for another device of the same kind',
-      ).makeOptionMandatory(),
-    )
+    .addOption(socketOption('the UNIX socket; again for another device of the same kind'))
     .option('-m, --memory <file>', 'the bytes of this file are the memory of the bulk device')
     .addOption(
       countOption(
@@ -191,7 +186,9 @@ class Serve {
     const { commands, refused, ended, reason, state } = report
     const error = reason === undefined ? undefined : failureOf(reason)
     const why = error === undefined || ended === 'stopped' ? '' : ` (${error.message})`
-    const now = state === undefined ? 'could not be reset' : `is in ${deviceStateName(state)}`
+    // What a client restored and left is gone here: it must not read as if it ran on.
+    const fresh = this.#options.keepState ? '' : ', at power-on'
+    const now = state === undefined ? 'could not be reset' : `is in ${deviceStateName(state)}${fresh}`
     this.#tell(
       {
         type: 'left',

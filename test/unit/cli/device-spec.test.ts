@@ -10,6 +10,7 @@ describe('parseDeviceSpec', () => {
     ['bulk:size=0', { type: 'bulk', size: 0 }],
     ['bulk:size=1.5GiB,seed=7', { type: 'bulk', size: 1_610_612_736, seed: 7 }],
     ['bulk:seed=0xffffffff', { type: 'bulk', seed: 0xffff_ffff }],
+    ['vfio-user:unix:/run/a', { type: 'vfio-user', path: '/run/a' }],
     ['vfio-user:/run/a:b,c=d', { type: 'vfio-user', path: '/run/a:b,c=d' }],
   ])('reads %s and adds nothing', (text, spec) => {
     expect(parseDeviceSpec(text)).toEqual(spec)
@@ -44,7 +45,7 @@ describe('parseOwnSpec', () => {
   it('reads devices that are created here, and no others', () => {
     expect(parseOwnSpec('mtty:ports=2')).toEqual({ type: 'mtty', ports: 2 })
     expect(() => parseOwnSpec('vfio-user:/run/a')).toThrow(
-      /there is no device "vfio-user", use mtty\[:ports=1\|2\] or bulk\[/,
+      /another server has it, use mtty\[:ports=1\|2\] or bulk\[/,
     )
   })
 })
