@@ -127,4 +127,16 @@ describe('words that make no sense', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(reason)
   })
+
+  it('refuses a device that does not run, in one line', async () => {
+    const socket = join(temporaryDirectory(), 'a')
+    await startServe('mtty', [socket], '--keep-state')
+    const file = join(temporaryDirectory(), 'stream')
+    expect(await stopcopy(['save', `vfio-user:${socket}`, '-o', file])).toMatchObject({ code: 0 })
+    const { code, stderr } = await stopcopy(['conformance', '--socket', socket])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /^stopcopy: Cannot check the device: it is in STOP, let it run or reset it[^\n]*\n$/,
+    )
+  })
 })

@@ -4,8 +4,11 @@
  * @module
  */
 
+import { VfioError } from '../../errors.ts'
 import { DeviceFeature, VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_SET } from '../../uapi/features.ts'
+import { FeatureMigState } from '../../uapi/structs/feature-mig-state.ts'
 import { FeatureMigration } from '../../uapi/structs/feature-migration.ts'
+import { DeviceState, deviceStateName } from '../../uapi/state.ts'
 import { VfioUserCommand } from '../command.ts'
 import { DeviceInfo, DmaUnmap, IrqInfo, RegionInfo } from '../structs.ts'
 import { type Capabilities, DEFAULT_MAX_DATA_BYTES, type VersionMessage } from '../version.ts'
@@ -42,9 +45,14 @@ export interface ServerFacts {
   readonly maxDataBytes: number
 }
 
-/** Asks for everything; a server that does not answer has less. */
+/**
+ * Asks for everything; a server that does not answer has less.
+ *
+ * @throws {@link VfioError} EBUSY the device has stopped, and the server answers nearly nothing then
+ */
 export async function surveyServer(peer: RawPeer, version: VersionMessage): Promise<ServerFacts> {
   const info = await payloadOf(peer, VfioUserCommand.DEVICE_GET_INFO, deviceInfo())
+  if (info === undefined) await checkRunning(peer)
   const device =
     info !== undefined && info.length >= DeviceInfo.byteLength ? DeviceInfo.decode(info) : undefined
   const regions = await indexed(device?.numRegions, async (index) => {
@@ -77,6 +85,19 @@ function isLibvfioUser(said: Capabilities): boolean {
   const { max_msg_fds: fds, max_data_xfer_size: bytes, migration, stopcopy } = said
   const hasItsPages = migration === undefined || migration.pgsize === 4096
   return stopcopy === undefined && fds === 8 && bytes === 1024 * 1024 && hasItsPages
+}
+
+async function checkRunning(peer: RawPeer): Promise<void> {
+  const payload = await payloadOf(
+    peer,
+    VfioUserCommand.DEVICE_FEATURE,
+    featureGet(DeviceFeature.MIG_DEVICE_STATE, FeatureMigState.byteLength),
+  )
+  if (payload === undefined || payload.length < 16) return
+  const { deviceState } = FeatureMigState.decode(payload, 8)
+  if (deviceState !== DeviceState.STOP && deviceState !== DeviceState.STOP_COPY) return
+  const reason = `it is in ${deviceStateName(deviceState)}, let it run or reset it`
+  throw new VfioError('EBUSY', `Cannot check the device: ${reason}`, { syscall: 'vfio-user' })
 }
 
 async function migrationFlags(peer: RawPeer): Promise<number | undefined> {
