@@ -1,13 +1,12 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { EngineWorker, createEngine } from '../../src/engine/index.ts'
 import type { ChecksumJob, Engine, EngineJobs, EngineVariant, PostedJob } from '../../src/engine/index.ts'
 import { VfioError } from '../../src/errors.ts'
 import { createWorker } from '../../src/node/index.ts'
-import { WORKER_SCRIPT, createTestWorker } from '../support/engine-worker.ts'
-import { threadOf } from '../support/worker-thread.ts'
+import { createTestWorker } from '../support/engine-worker.ts'
+import { deafWorker, holdingWorker } from '../support/worker-thread.ts'
 import { noise } from './kernels/fixture.ts'
 
 const SIZES = [0, 1, 16, 17, 240, 241, 4095, 4096, 4097, 65_536, 262_144, 1_048_576]
@@ -200,24 +199,17 @@ describe('a worker', () => {
   })
 
   test.each([true, false])('that dies fails its jobs with EIO (shared engine: %s)', async (shared) => {
-    const thread = new Worker(WORKER_SCRIPT)
-    // Once it is to die it hears nothing more: on a loaded machine it could else be done before it ends.
-    let deaf = false
-    const heard = threadOf(thread)
-    const send: typeof heard.send = (message, transfer) => {
-      if (!deaf) heard.send(message, transfer)
-    }
-    const dying = await EngineWorker.start({ ...heard, send })
+    // Neither can be done with its jobs before it ends, however slow this thread is.
+    const { dying, end } = shared ? await holdingWorker() : await deafWorker()
     const engine = await createEngine({ shared, memoryBytes: 100_000 })
     const jobs = await dying.attach(engine)
     const src = engine.allocate(4096)
     const out = engine.allocate(8)
-    deaf = true
     const posted = Array.from(
       { length: 4 },
       () => jobs.post({ kind: 'crc32c', src, byteLength: 4096, copyTo: 0, out }) as PostedJob,
     )
-    await thread.terminate()
+    await end()
     expect(posted.map(({ settled }) => settled)).toEqual(Array(4).fill(true))
     await Promise.all(posted.map((job) => jobs.settle(job)))
     expect(posted.at(-1)?.failure?.code).toBe('EIO')

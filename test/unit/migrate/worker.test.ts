@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { VfioDevice } from '../../../src/device/vfio-device.ts'
@@ -12,9 +11,9 @@ import type { ByteSource } from '../../../src/transport/byte-stream.ts'
 import { memoryPair } from '../../../src/transport/index.ts'
 import { POLLIN } from '../../../src/uapi/poll.ts'
 import { DeviceState } from '../../../src/uapi/state.ts'
-import { createTestWorker, WORKER_SCRIPT } from '../../support/engine-worker.ts'
+import { createTestWorker } from '../../support/engine-worker.ts'
 import { failureOf } from '../../support/pending.ts'
-import { threadOf } from '../../support/worker-thread.ts'
+import { holdingWorker } from '../../support/worker-thread.ts'
 import { RecordingSink, RecordingSource } from './byte-ends.ts'
 
 const MIB = 1024 * 1024
@@ -379,34 +378,3 @@ describe('a worker that', () => {
       expect(Buffer.compare((target as Bulk).content(), (source as Bulk).content())).toBe(0)
   })
 })
-
-/** A worker that begins one job and never ends it. */
-async function holdingWorker(): Promise<{
-  dying: EngineWorker
-  holds: Promise<unknown>
-  end: () => Promise<number>
-}> {
-  const code = `
-    const { parentPort } = require('node:worker_threads')
-    import(${JSON.stringify(new URL('../engine/job-ring.js', WORKER_SCRIPT).href)}).then(({ JobRing }) => {
-      let ring
-      let holds = false
-      parentPort.on('message', ({ type, id, run, ring: buffer }) => {
-        if (type === 'ring') ring = new JobRing(buffer)
-        else if (type === 'attach') parentPort.postMessage({ type: 'attached', id })
-        else if (type === 'run' && !holds && ring.takeInRun(run) >= 0) {
-          holds = true
-          parentPort.postMessage({ type: 'ping' })
-        }
-      })
-      parentPort.postMessage({ type: 'ready' })
-    })`
-  const thread = new Worker(code, { eval: true })
-  const holds = new Promise((resolve) => {
-    thread.on('message', ({ type }: { type: string }) => {
-      if (type === 'ping') resolve(undefined)
-    })
-  })
-  const dying = await EngineWorker.start(threadOf(thread))
-  return { dying, holds, end: () => thread.terminate() }
-}
