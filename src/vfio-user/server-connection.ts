@@ -124,11 +124,12 @@ export class ServerConnection {
     for (let isFirst = true; ; isFirst = false) {
       const command = await this.#queue.next()
       if (command === undefined) break
-      // An answer that is being written may show the device's memory: nothing may change that before.
-      if (command.header.command !== VfioUserCommand.MIG_DATA_READ) await this.#sent(0)
       try {
+        // An answer that is being written may show the device's memory: nothing may change that before.
+        if (command.header.command !== VfioUserCommand.MIG_DATA_READ) await this.#sent(0)
         await this.#answer(command, isFirst)
       } finally {
+        this.#close(command.fds.splice(0))
         this.#buffers.give(command.payload)
       }
     }

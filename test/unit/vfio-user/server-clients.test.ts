@@ -7,6 +7,7 @@ import { VfioError } from '../../../src/errors.ts'
 import { memoryPair } from '../../../src/transport/index.ts'
 import { DeviceState } from '../../../src/uapi/state.ts'
 import { serveVfioUser } from '../../../src/vfio-user/index.ts'
+import { FakeDescriptors } from '../../support/fake-descriptors.ts'
 import { codeOf, deferred, failureOf, turn } from '../../support/pending.ts'
 import { ScriptedDriver } from '../../support/scripted-driver.ts'
 import {
@@ -309,6 +310,28 @@ describe('a device that is not ready', () => {
     await served.client.duplex.write(reads)
     await leave(served)
     expect(await device.state()).toBe(RUNNING)
+    await device.close()
+  })
+})
+
+describe('descriptors', () => {
+  it('of a command that waits for an answer before it are closed when the client vanishes', async () => {
+    const bulk = createBulk({ memoryBytes: 1 << 20, seed: 3 })
+    const device = await VfioDevice.open(bulk)
+    const fds = new FakeDescriptors()
+    const served = await serve(device, { fds })
+    await served.client.ok(FEATURE, stateSet(STOP_COPY))
+    const { duplex } = served.client
+    // More than the connection holds, and nobody reads it.
+    await duplex.write([wireMessage(5, 17, u32(8 + 524_288, 524_288))])
+    const fd = fds.createMemory(4096)
+    fds.arrive(fd)
+    await duplex.write([wireMessage(6, 2, Buffer.concat([u32(32, 3), u64(0, 0, 4096)]))])
+    await turn()
+    await duplex.abort(new Error('gone'))
+    await duplex.cancel(new Error('gone'))
+    await served.report
+    expect([fds.open.size, fds.mappings]).toEqual([0, 0])
     await device.close()
   })
 })
