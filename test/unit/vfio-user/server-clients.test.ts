@@ -316,17 +316,21 @@ describe('a device that is not ready', () => {
 
 describe('descriptors', () => {
   it('of a command that waits for an answer before it are closed when the client vanishes', async () => {
-    const bulk = createBulk({ memoryBytes: 1 << 20, seed: 3 })
-    const device = await VfioDevice.open(bulk)
+    const device = await VfioDevice.open(createBulk({ memoryBytes: 1 << 20, seed: 3 }))
     const fds = new FakeDescriptors()
     const served = await serve(device, { fds })
     await served.client.ok(FEATURE, stateSet(STOP_COPY))
     const { duplex } = served.client
-    // More than the connection holds, and nobody reads it.
-    await duplex.write([wireMessage(5, 17, u32(8 + 524_288, 524_288))])
     const fd = fds.createMemory(4096)
-    fds.arrive(fd)
-    await duplex.write([wireMessage(6, 2, Buffer.concat([u32(32, 3), u64(0, 0, 4096)]))])
+    // It comes with the header of the second message: the first one has its header and its end before.
+    let asked = 0
+    fds.take = () => (++asked === 3 ? [fd] : [])
+    // More than the connection holds, and nobody reads it; the other command is there by then.
+    const read = wireMessage(5, 17, u32(8 + 524_288, 524_288))
+    await duplex.write([
+      Buffer.concat([read, wireMessage(6, 2, Buffer.concat([u32(32, 3), u64(0, 0, 4096)]))]),
+    ])
+    while (asked < 4) await turn()
     await turn()
     await duplex.abort(new Error('gone'))
     await duplex.cancel(new Error('gone'))
