@@ -323,14 +323,19 @@ describe('descriptors', () => {
     const { duplex } = served.client
     const fd = fds.createMemory(4096)
     // It comes with the header of the second message: the first one has its header and its end before.
+    const arrived = deferred()
     let asked = 0
-    fds.take = () => (++asked === 3 ? [fd] : [])
+    fds.take = () => {
+      asked++
+      if (asked === 4) arrived.resolve()
+      return asked === 3 ? [fd] : []
+    }
     // More than the connection holds, and nobody reads it; the other command is there by then.
     const read = wireMessage(5, 17, u32(8 + 524_288, 524_288))
     await duplex.write([
       Buffer.concat([read, wireMessage(6, 2, Buffer.concat([u32(32, 3), u64(0, 0, 4096)]))]),
     ])
-    while (asked < 4) await turn()
+    await arrived.promise
     await turn()
     await duplex.abort(new Error('gone'))
     await duplex.cancel(new Error('gone'))
