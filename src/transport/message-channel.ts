@@ -17,6 +17,8 @@ export interface MessageChannelLike {
   readonly isFull?: boolean
   /** An array for a message; its memory is the channel's from `send` on. Absent: a new one. */
   allocate?(byteLength: number): Uint8Array<ArrayBuffer>
+  /** A message of the other end was taken whole: nobody looks at its memory any more. */
+  recycle?(message: Uint8Array): void
   /** Starts to deliver; called once. Nothing is delivered before it returned. */
   open(events: MessageChannelEvents): void
   /** Sends a message. A throw means that the channel is broken. */

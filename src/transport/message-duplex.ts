@@ -98,7 +98,11 @@ class MessageDuplex implements ByteDuplex {
   constructor(channel: MessageChannelLike, limits: MessageLimits, connectTimeoutMs: number | undefined) {
     this.#channel = channel
     this.#limits = limits
-    this.#inbox = new MessageInbox(limits, (byteLength) => this.#tell({ kind: 'grant', byteLength }))
+    this.#inbox = new MessageInbox(
+      limits,
+      (byteLength) => this.#tell({ kind: 'grant', byteLength }),
+      (message) => channel.recycle?.(message),
+    )
     this.#outbox = new MessageOutbox(channel, limits.windowBytes, (message) => this.#send(message))
     this.#connection = new Promise((resolve, reject) => {
       this.#connected = resolve

@@ -12,6 +12,7 @@ import type { MessageLimits } from './message-control.ts'
 interface Message {
   /** What is left of it. */
   rest: Uint8Array
+  readonly whole: Uint8Array
   readonly cost: number
   /** Its leases that are out. */
   leases: number
@@ -26,6 +27,7 @@ interface Reader {
 export class MessageInbox {
   readonly #limits: MessageLimits
   readonly #grant: (byteLength: number) => void
+  readonly #recycle: ((message: Uint8Array) => void) | undefined
   #queue: Message[] = []
   /** Of each lease that is out, oldest first. */
   readonly #lent: Message[] = []
@@ -37,10 +39,18 @@ export class MessageInbox {
   #isEnded = false
   #failure: VfioError | undefined
 
-  /** @param grant - tells the peer that it may send so many bytes more */
-  constructor(limits: MessageLimits, grant: (byteLength: number) => void) {
+  /**
+   * @param grant - tells the peer that it may send so many bytes more
+   * @param recycle - takes the memory of messages that were taken whole
+   */
+  constructor(
+    limits: MessageLimits,
+    grant: (byteLength: number) => void,
+    recycle?: (message: Uint8Array) => void,
+  ) {
     this.#limits = limits
     this.#grant = grant
+    this.#recycle = recycle
     this.#credit = limits.windowBytes
   }
 
@@ -64,7 +74,7 @@ export class MessageInbox {
     }
     if (cost > this.#credit) throw refused('it goes beyond the credit')
     this.#credit -= cost
-    this.#queue.push({ rest: bytes, cost, leases: 0 })
+    this.#queue.push({ rest: bytes, whole: bytes, cost, leases: 0 })
     this.#serve()
   }
 
@@ -157,6 +167,7 @@ export class MessageInbox {
   /** Grants in steps of a quarter of the window, so that there are few grants and the peer need not wait. */
   #giveBack(message: Message): void {
     if (message.rest.length > 0 || message.leases > 0 || this.isOver) return
+    this.#recycle?.(message.whole)
     this.#taken += message.cost
     if (this.#taken * 4 < this.#limits.windowBytes) return
     const byteLength = this.#taken

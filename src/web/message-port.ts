@@ -16,6 +16,10 @@ import { type ChannelTarget, listenTo } from './event-listeners.ts'
 
 /** Most bytes of one message. */
 const MESSAGE_BYTES = 1024 * 1024
+/** Smaller messages get memory of their own. */
+const RECYCLED_BYTES: number = MESSAGE_BYTES / 4
+/** Buffers that an end keeps at the most. */
+const MAX_SPARE = 8
 
 /** What is needed of a MessagePort, a Worker, or the global scope of one; ports of Node have it, too. */
 export interface MessagePortLike extends ChannelTarget {
@@ -48,9 +52,18 @@ export function messagePortDuplex(port: MessagePortLike, options: MessageDuplexO
   return messageDuplex(new PortChannel(port), options)
 }
 
+/**
+ * Text goes as it is, data as a view whose buffer is given away, and `{ spent: buffers }` gives buffers back,
+ * with the next text: memory that is made anew for each message costs as much as the copy into it, and the
+ * collector's pauses.
+ */
 class PortChannel implements MessageChannelLike {
   readonly maxMessageBytes: number = MESSAGE_BYTES
   readonly #port: MessagePortLike
+  /** To be filled next. */
+  #spare: ArrayBuffer[] = []
+  /** To be given back. */
+  #spent: ArrayBuffer[] = []
   #forget: () => void = () => {}
 
   constructor(port: MessagePortLike) {
@@ -59,23 +72,53 @@ class PortChannel implements MessageChannelLike {
 
   open(events: MessageChannelEvents): void {
     this.#forget = listenTo(this.#port, {
-      message: ({ data }) => events.message(data),
+      message: ({ data }) => {
+        const spent = (data as { spent?: unknown } | null)?.spent
+        if (Array.isArray(spent)) this.#keep(spent)
+        else events.message(data)
+      },
       messageerror: () => events.closed(unreadable()),
       close: () => events.closed(),
     })
     this.#port.start?.()
   }
 
+  allocate(byteLength: number): Uint8Array<ArrayBuffer> {
+    if (byteLength < RECYCLED_BYTES) return new Uint8Array(byteLength)
+    return new Uint8Array(this.#spare.pop() ?? new ArrayBuffer(MESSAGE_BYTES), 0, byteLength)
+  }
+
   send(message: string | Uint8Array<ArrayBuffer>): void {
-    if (typeof message === 'string') this.#port.postMessage(message, [])
-    else this.#port.postMessage(message.buffer, [message.buffer])
+    if (typeof message !== 'string') {
+      this.#port.postMessage(message, [message.buffer])
+      return
+    }
+    if (this.#spent.length > 0) this.#port.postMessage({ spent: this.#spent }, this.#spent)
+    this.#spent = []
+    this.#port.postMessage(message, [])
+  }
+
+  recycle({ buffer }: Uint8Array): void {
+    if (isSpare(buffer) && this.#spent.length < MAX_SPARE) this.#spent.push(buffer)
+  }
+
+  #keep(spent: readonly unknown[]): void {
+    for (const buffer of spent)
+      if (isSpare(buffer) && this.#spare.length < MAX_SPARE) this.#spare.push(buffer)
   }
 
   close(): void {
     this.#forget()
+    this.#spare = []
+    this.#spent = []
     // The scope of a worker has `close`, too: that would end the worker.
     if (this.#port.start !== undefined) this.#port.close?.()
   }
+}
+
+/** A buffer that can be filled again, whoever it came from. */
+function isSpare(buffer: unknown): buffer is ArrayBuffer {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === MESSAGE_BYTES
 }
 
 /** What a message that cannot be deserialised here breaks. */

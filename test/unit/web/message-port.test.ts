@@ -8,6 +8,20 @@ function ports(): [MessagePort, MessagePort] {
   return [port1, port2]
 }
 
+/** A port that tells what is transferred, before it is. */
+function spied(port: MessagePort, transferred: (buffers: ArrayBuffer[]) => void): MessagePortLike {
+  return {
+    postMessage: (message, transfer) => {
+      transferred(transfer)
+      port.postMessage(message, transfer)
+    },
+    addEventListener: (type, listener) => port.addEventListener(type, listener),
+    removeEventListener: (type, listener) => port.removeEventListener(type, listener),
+    start: () => port.start(),
+    close: () => port.close(),
+  }
+}
+
 duplexSuite('messagePortDuplex', async () => {
   const [here, there] = ports()
   return [messagePortDuplex(here), messagePortDuplex(there)]
@@ -17,22 +31,57 @@ describe('messagePortDuplex', () => {
   it('transfers the buffers of its messages, not those of the writer', async () => {
     const [here, there] = ports()
     const buffers: ArrayBuffer[] = []
-    const spy: MessagePortLike = {
-      postMessage: (message, transfer) => {
-        buffers.push(...transfer)
-        here.postMessage(message, transfer)
-      },
-      addEventListener: (type, listener) => here.addEventListener(type, listener),
-      removeEventListener: (type, listener) => here.removeEventListener(type, listener),
-      start: () => here.start(),
-      close: () => here.close(),
-    }
+    const spy = spied(here, (transferred) => buffers.push(...transferred))
     const pair = [messagePortDuplex(spy), messagePortDuplex(there)] as const
     const chunk = pattern(3_000_000)
     await pair[0].write([chunk])
     expect(chunk).toHaveLength(3_000_000)
     expect(buffers.map(({ byteLength }) => byteLength)).toEqual([0, 0, 0])
     await finish(pair)
+  })
+
+  it('fills the buffers that the other end has read again, and no more than eight of them', async () => {
+    const [here, there] = ports()
+    let given = 0
+    let made = 0
+    const cameBack = new WeakSet<ArrayBuffer>()
+    const spy = spied(here, (buffers) => {
+      given += buffers.length
+      made += buffers.filter((buffer) => !cameBack.has(buffer)).length
+    })
+    here.addEventListener('message', ({ data }) => {
+      for (const buffer of (data as { spent?: ArrayBuffer[] }).spent ?? []) cameBack.add(buffer)
+    })
+    const pair = [messagePortDuplex(spy), messagePortDuplex(there)] as const
+    const chunk = pattern(1024 * 1024)
+    const copy = new Uint8Array(chunk.length)
+    for (let round = 0; round < 40; round++) {
+      await pair[0].write([chunk])
+      for (let at = 0; at < copy.length;) at += await pair[1].read(copy.subarray(at))
+      expect(Buffer.from(copy.buffer).equals(chunk)).toBe(true)
+      copy.fill(0)
+    }
+    expect(given).toBe(40)
+    expect(made).toBeLessThanOrEqual(8)
+    await finish(pair)
+  })
+
+  it('keeps nothing of what a peer calls spent but buffers of its own size', async () => {
+    const [here, there] = ports()
+    const sizes: number[] = []
+    const duplex = messagePortDuplex(
+      spied(here, (buffers) => sizes.push(...buffers.map((b) => b.byteLength))),
+    )
+    const buffers = Array.from({ length: 20 }, () => new ArrayBuffer(16))
+    there.postMessage({ spent: [...buffers, 'x', null, 5] }, buffers)
+    const other = messagePortDuplex(there)
+    const chunk = pattern(600_000)
+    const copy = new Uint8Array(chunk.length)
+    await duplex.write([chunk])
+    for (let at = 0; at < copy.length;) at += await other.read(copy.subarray(at))
+    expect(Buffer.from(copy.buffer).equals(chunk)).toBe(true)
+    expect(sizes).toEqual([1024 * 1024])
+    await finish([duplex, other])
   })
 
   it('is EPIPE when the other port is closed', async () => {
