@@ -87,6 +87,11 @@ export interface Driver {
    * {@link reset} and a load. Absent: it cannot.
    */
   throttle?(percent: number): Awaitable<void>
+  /**
+   * Another small driver of the same code, for a rehearsal of a hand-over; `defineDevice` makes one. Absent: the
+   * first migration of a process runs this driver's code for the first time.
+   */
+  standIn?(): Awaitable<Driver>
   /** DMA logging; absent means ENOTTY. */
   readonly dirtyLog?: DirtyLogOps | undefined
   /** Register access. */

@@ -29,6 +29,8 @@ export interface MigrationDevice {
   enablePrecopyInfoV2?(): Promise<void>
   /** Slows the device by 0 to 99 percent; absent or ENOTTY: it cannot be slowed. 0 asks without harm. */
   throttle?(percent: number): Promise<void>
+  /** A small open device of the same code, to rehearse a hand-over with; undefined, or absent: there is none. */
+  standIn?(): Promise<MigrationDevice | undefined>
   /** Starts logging writes to `ranges`; resolves to the page size in use, bytes. ENOTTY without DMA logging. */
   dmaLoggingStart(options: { pageSize: number; ranges: readonly DmaRange[] }): Promise<number>
   /** ORs into `bitmap` a bit for each page of the range that was written since the last report. */

@@ -139,6 +139,17 @@ export class VfioDevice implements MigrationDevice {
   }
 
   /**
+   * A small device of the same code, open and running, to rehearse a hand-over with: this one is left alone.
+   *
+   * @returns undefined when the driver has none
+   * @throws {@link VfioError} as {@link open}
+   */
+  async standIn(): Promise<VfioDevice | undefined> {
+    const driver = await this.#core.driver.standIn?.()
+    return driver && VfioDevice.open(driver)
+  }
+
+  /**
    * Starts logging DMA writes. A reset does not stop it unless the driver does; closing does.
    *
    * @param options - `pageSize` in bytes, a power of two; `ranges`: 1 to 256, aligned to it, disjoint

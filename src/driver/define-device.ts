@@ -24,6 +24,7 @@ import { LiveDevice } from './live-device.ts'
 import type { DeviceMemory, MemoryRegion } from './memory-region.ts'
 import { RegionLog } from './region-log.ts'
 import type { LiveState, Schema } from './schema.ts'
+import { standInDefinition } from './stand-in.ts'
 
 /** What an author's callbacks get: the state and the memory regions by name. */
 export interface DeviceContext<S extends Schema, M extends string> {
@@ -178,6 +179,10 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
     options: { signal: AbortSignal },
   ): Awaitable<void | SessionEnd> {
     return this.#opened.transition(from, to, options)
+  }
+
+  async standIn(): Promise<Driver> {
+    return new SchemaDriver(await standInDefinition(this.engine.variant))
   }
 
   stopCopyLength(): Awaitable<number> {

@@ -12,7 +12,7 @@ import { DirtyLog } from '../../device/dirty-log.ts'
 import type { PciFunction } from '../../device/pci-function.ts'
 import { PciSlot } from '../../device/pci-slot.ts'
 import { type Compression, type DefinedDevice, defineDevice, type Tracking } from '../../driver/index.ts'
-import type { Engine } from '../../engine/index.ts'
+import { createEngine, type Engine } from '../../engine/index.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
 import type { SessionEnd } from '../../session/session-end.ts'
 import type { DeviceState } from '../../uapi/index.ts'
@@ -26,6 +26,9 @@ import { type BulkWorkload, wholeSeed, workloadOf, workloadRegisters } from './p
 import type { BulkP2pCounts } from './peer-dma.ts'
 import { registerPeer } from './peer-link.ts'
 import { PAGE_BYTES, workloadBytes } from './placement.ts'
+
+const STAND_IN_BYTES: number = 1024 * 1024
+const STAND_IN_ENGINE_BYTES: number = 8 * STAND_IN_BYTES
 
 /** Options of {@link createBulk}. */
 export interface BulkOptions {
@@ -235,6 +238,22 @@ class Bulk implements BulkDriver {
 
   throttle(percent: number): Awaitable<void> {
     return this.#device.throttle?.(percent)
+  }
+
+  /** One of a megabyte that works. */
+  async standIn(): Promise<Driver> {
+    const { compression = 'none' } = this.#options
+    const engine = await createEngine({
+      memoryBytes: STAND_IN_ENGINE_BYTES,
+      variant: this.#device.engine.variant,
+    })
+    return new Bulk({
+      memoryBytes: STAND_IN_BYTES,
+      seed: 1,
+      workload: { pagesPerSecond: 2000 },
+      compression,
+      engine,
+    })
   }
 
   #plugIn(): PciFunction {

@@ -10,8 +10,9 @@ import { type ByteDuplex, byteDuplex, type DuplexLike, memoryPair, settle } from
 import { guestMemorySource } from '../guest-memory.ts'
 import { newMigrationId } from '../handover/frame.ts'
 import { MAX_CONNECTIONS } from '../handover/payloads.ts'
-import { Receiver } from '../receive/receiver.ts'
+import { acceptRehearsal, Receiver } from '../receive/receiver.ts'
 import { asFailure } from '../recovery.ts'
+import { rehearse } from '../rehearse.ts'
 import { type MigrateOptions, migrateSettings } from './migrate-options.ts'
 import type { MigrateReport } from './migrate-report.ts'
 import { OutgoingMigration } from './outgoing-migration.ts'
@@ -69,13 +70,15 @@ export async function migrate(
     const found = await SourceDevices.discover(sources, memory, settings.precopy !== false)
     const [connections, receiving] = devices.length > 0 ? inProcess(devices, options) : [duplexes, undefined]
     const link = new SourceLink(newMigrationId(), connections, settings)
+    const rehearsal = settings.rehearse === false ? undefined : rehearse(sources, acceptRehearsal)
     try {
-      return await new OutgoingMigration(found, link, settings).run()
+      return await new OutgoingMigration(found, link, settings, rehearsal).run()
     } catch (error) {
       await link.abort(asFailure(error, 'migrate'))
       throw error
     } finally {
       await receiving
+      await rehearsal
     }
   } catch (error) {
     const failure = asFailure(error, 'migrate', options.signal)

@@ -51,6 +51,7 @@ export class OutgoingMigration {
   readonly #devices: SourceDevices
   readonly #link: SourceLink
   readonly #settings: MigrateSettings
+  readonly #rehearsal: Promise<void> | undefined
   readonly #progress: ProgressMeter
   readonly #policy: ConvergencePolicy
   readonly #meter: BandwidthMeter = new BandwidthMeter()
@@ -67,8 +68,15 @@ export class OutgoingMigration {
   #ticket: HandoverTicket | undefined
   #undecidedBecause: string | undefined
 
-  constructor(devices: SourceDevices, link: SourceLink, settings: MigrateSettings) {
+  /** @param rehearsal - waited for while the devices run; it does not reject */
+  constructor(
+    devices: SourceDevices,
+    link: SourceLink,
+    settings: MigrateSettings,
+    rehearsal?: Promise<void>,
+  ) {
     this.#devices = devices
+    this.#rehearsal = rehearsal
     this.#link = link
     this.#settings = settings
     this.#progress = new ProgressMeter(settings)
@@ -152,6 +160,7 @@ export class OutgoingMigration {
     if (answer.type !== MessageType.WELCOME)
       throw decodeFailure(answer.payload, 'migrate: the destination refused')
     decodeWelcome(answer.payload)
+    await this.#rehearsal
     // The first ones run code that never ran before.
     for (let ping = 0; ping < PINGS; ping++) await this.#measureRoundTrip()
   }

@@ -40,6 +40,8 @@ export interface ReceiveOptions {
   readonly leftTicket?: HandoverTicket | undefined
   /** Where the guest's memory goes, when the source sends it beside its devices. */
   readonly memory?: GuestMemoryDestination | undefined
+  /** Hands stand-ins over in memory before the first migration of this process, as for `migrate`; default true. */
+  readonly rehearse?: boolean | undefined
   /** A second thread for checksums, as for `restore`. */
   readonly worker?: SessionWorker | undefined
 }

@@ -6,7 +6,7 @@
 
 import type { MigrationDevice } from '../../device/migration-device.ts'
 import { type Awaitable, VfioError } from '../../errors.ts'
-import { byteDuplex, type DuplexLike, settle } from '../../transport/index.ts'
+import { type ByteDuplex, byteDuplex, type DuplexLike, settle } from '../../transport/index.ts'
 import { within } from '../handover/deadline.ts'
 import { guestMemoryDestination } from '../guest-memory.ts'
 import type { OutgoingMessage } from '../handover/frame.ts'
@@ -17,6 +17,7 @@ import { MessageType, messageName } from '../handover/message-type.ts'
 import { decodeHello, encodeFailure, type Hello } from '../handover/payloads.ts'
 import { checkTicket } from '../handover/ticket.ts'
 import { asFailure } from '../recovery.ts'
+import { rehearse } from '../rehearse.ts'
 import { DeviceState } from '../../uapi/state.ts'
 import { checkOffer, commonVersion } from './compatibility.ts'
 import { DestinationDevices } from './destination-devices.ts'
@@ -143,6 +144,7 @@ export class Receiver {
     for (const device of opened) await this.#checkFree(device)
     const devices = new DestinationDevices(all, this.#options.worker)
     await devices.check()
+    if (this.#options.rehearse !== false) await rehearse(opened, acceptRehearsal)
     const migration = new IncomingMigration(first.id, hello, devices, this.#options, (message) =>
       writer.message(first.id, message),
     )
@@ -271,6 +273,11 @@ export class Receiver {
       this.#early.delete(look as () => void)
     }
   }
+}
+
+/** The destination's side of a rehearsal. */
+export async function acceptRehearsal(device: MigrationDevice, duplex: ByteDuplex): Promise<void> {
+  await new Receiver(device, { rehearse: false }).accept(duplex)
 }
 
 /** Longest wait for a peer that may not read. */
