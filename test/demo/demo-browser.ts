@@ -6,20 +6,13 @@
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, beforeAll } from 'vitest'
 import { serveFolder, type ServedFolder } from '../../demo/node/serve-folder.ts'
+import { launchChromium } from '../support/chromium.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const CHROMIUM = process.env['STOPCOPY_CHROMIUM'] ?? '/usr/bin/chromium'
-const FLAGS =
-  '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
-
-/** Debian's, or what STOPCOPY_CHROMIUM names. */
-export const hasChromium: boolean = existsSync(CHROMIUM)
-if (!hasChromium)
-  console.warn(`The page is not tested: there is no ${CHROMIUM}, install chromium or set STOPCOPY_CHROMIUM`)
 
 /** The Linux guest, which `demo/guest/build.sh` builds. */
 export const hasGuest: boolean = existsSync(`${ROOT}demo/guest/out/guest.json`)
@@ -45,7 +38,7 @@ export function demoBrowser(): DemoBrowser {
     const configFile = `${ROOT}demo/vite.config.ts`
     await build({ configFile, logLevel: 'error', build: { outDir: folder } })
     served = await serveFolder(folder, 0)
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS.split(' ') })
+    browser = await launchChromium()
   }, 60_000)
   afterAll(async () => {
     await browser?.close()

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { plasmaBootSector } from '../../demo/devices/v86/guest/boot-sector.ts'
-import { demoBrowser, type DemoPage, hasChromium, hasGuest } from './demo-browser.ts'
+import { hasChromium } from '../support/chromium.ts'
+import { demoBrowser, type DemoPage, hasGuest } from './demo-browser.ts'
 
 const FULL_SPEED = ''
 /** How far the clocks of two Workers and the figures on the page are rounded. */
