@@ -80,6 +80,21 @@ export function countOption(flags: string, description: string, least: number, m
   )
 }
 
+/** `--allow-origin`, once or more. */
+export function originOption(): Option {
+  const parse = checked(parseOrigin)
+  return new Option(
+    '--allow-origin <origin...>',
+    'let pages of this origin in, such as https://example.org (ws:, wss:)',
+  ).argParser((text, origins?: readonly string[]) => [...(origins ?? []), parse(text)])
+}
+
+function parseOrigin(text: string): string {
+  const origin = URL.canParse(text) ? new URL(text).origin : 'null'
+  if (origin !== 'null' && text.replace(/\/$/, '').toLowerCase() === origin) return origin
+  throw new RangeError(`Cannot allow "${text}": it is no origin, write one such as https://example.org:8080`)
+}
+
 /** An option that says where to connect or listen. */
 export function urlOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser(checked(transportUrl)).makeOptionMandatory()

@@ -64,6 +64,7 @@ Examples:
   $ stopcopy demo
   $ stopcopy receive --listen unix:/tmp/here
   $ stopcopy send bulk --dirty-rate 20000 --to unix:/tmp/here
+  $ stopcopy receive ./my-device.mjs --listen unix:/tmp/here
   $ stopcopy save bulk --memory disk.img -o disk.stopcopy
   $ stopcopy verify disk.stopcopy
   $ stopcopy restore bulk disk.stopcopy --memory-out copy.img

@@ -23,5 +23,6 @@ export async function openServed(path: string, signal: AbortSignal): Promise<Ope
     const reason = `"${type}" at ${path} has no migration feature, use a server whose device can migrate`
     throw new VfioError('ENOTTY', `Cannot migrate the device: ${reason}`)
   }
-  return { device, options: { type, socket: path }, name: `${type} at ${path}` }
+  const close = (): Promise<void> => device.close()
+  return { device, options: { type, socket: path }, name: `${type} at ${path}`, close }
 }
