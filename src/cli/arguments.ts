@@ -7,9 +7,17 @@
 import { Argument, InvalidArgumentError, Option } from 'commander'
 import { VfioError } from '../errors.ts'
 import { parseTransportUrl } from '../node/transport-url.ts'
-import { formatBytes, parseByteRate, parseByteSize } from './byte-size.ts'
-import { DEVICE_SPECS, OWN_SPECS, parseDeviceSpec, parseOwnSpec, parseSocketPath } from './device-spec.ts'
+import { parseByteRate, parseByteSize } from './byte-size.ts'
+import {
+  DEVICE_SPECS,
+  type DeviceSpec,
+  OWN_SPECS,
+  parseDeviceSpec,
+  parseOwnSpec,
+  parseSocketPath,
+} from './device-spec.ts'
 import { parseDuration } from './duration.ts'
+import { UsageError } from './failure.ts'
 import { parseInteger } from './words.ts'
 
 /** A device. */
@@ -24,8 +32,9 @@ export function ownDeviceArgument(): Argument {
 
 /** `--socket`, once or more. */
 export function socketOption(description: string): Option {
-  return new Option('-s, --socket <path...>', description)
-    .argParser((text, paths?: readonly string[]) => [...(paths ?? []), parseSocketPath(text)])
+  const parse = checked(parseSocketPath)
+  return new Option('-s, --socket <path>', description)
+    .argParser((text, paths?: readonly string[]) => [...(paths ?? []), parse(text)])
     .makeOptionMandatory()
 }
 
@@ -35,27 +44,24 @@ export function inputArgument(): Argument {
 }
 
 /** An option that takes a size. */
-export function sizeOption(
-  flags: string,
-  description: string,
-  defaultBytes: number,
-  defaultText: string = formatBytes(defaultBytes),
-): Option {
-  return parsedSize(flags, description).default(defaultBytes, defaultText)
-}
-
-/** An option that takes a size, and has no default. */
 export function parsedSize(flags: string, description: string): Option {
   return new Option(flags, description).argParser(checked(parseByteSize))
 }
 
 /** What one linear memory can hold, less 64 MiB for everything beside the device's memory. */
-const MAX_MEMORY_BYTES = 4 * 1024 ** 3 - 64 * 1024 ** 2
+export const MAX_MEMORY_BYTES: number = 4 * 1024 ** 3 - 64 * 1024 ** 2
 
 /** `--max-memory`. */
 export function maxMemoryOption(): Option {
-  const description = 'refuse a device with more memory'
-  return sizeOption('--max-memory <size>', description, MAX_MEMORY_BYTES, '4 GiB less 64 MiB')
+  return parsedSize('--max-memory <size>', 'refuse a device with more memory (default: 4 GiB less 64 MiB)')
+}
+
+/** @throws {@link UsageError} when the limit is given for memory that is there already */
+export function checkMaxMemory(spec: DeviceSpec, maxMemory: number | undefined): void {
+  if (maxMemory !== undefined && spec.type === 'vfio-user')
+    throw new UsageError(
+      'Cannot limit the memory of a device: its server has it already, leave --max-memory out',
+    )
 }
 
 /** An option that takes a time; its value is in milliseconds. */
@@ -84,8 +90,8 @@ export function countOption(flags: string, description: string, least: number, m
 export function originOption(): Option {
   const parse = checked(parseOrigin)
   return new Option(
-    '--allow-origin <origin...>',
-    'let pages of this origin in, such as https://example.org (ws:, wss:)',
+    '--allow-origin <origin>',
+    'let pages of this origin in, such as https://example.org; again for another (ws:, wss:)',
   ).argParser((text, origins?: readonly string[]) => [...(origins ?? []), parse(text)])
 }
 

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { VfioError } from '../errors.ts'
+import { parseTransportUrl } from '../node/transport-url.ts'
 import { parseByteSize } from './byte-size.ts'
 import { parseInteger } from './words.ts'
 
@@ -65,14 +67,24 @@ const MODULE_NAME = /\.(?:js|mjs|ts|mts)$/
  * @throws RangeError for an unknown device or option, or a value out of range
  */
 export function parseDeviceSpec(text: string): DeviceSpec {
-  const path = /^vfio-user:(.+)$/s.exec(text)?.[1]
+  const path = /^vfio-user:(.*)$/s.exec(text)?.[1]
   if (path !== undefined) return { type: 'vfio-user', path: parseSocketPath(path) }
   return parseSpec(text, DEVICE_SPECS)
 }
 
-/** Reads the path of a UNIX socket: also as `serve` prints it, `unix:PATH`. */
+/**
+ * Reads the path of a UNIX socket: also as `serve` prints it, `unix:PATH`.
+ *
+ * @throws RangeError when no socket can have it
+ */
 export function parseSocketPath(text: string): string {
-  return text.replace(/^unix:/, '')
+  const path = text.replace(/^unix:/, '')
+  try {
+    parseTransportUrl(`unix:${path}`)
+    return path
+  } catch (error) {
+    throw VfioError.is(error) ? new RangeError(error.message) : error
+  }
 }
 
 /**

@@ -256,6 +256,7 @@ describe('--allow-origin', { timeout: 60_000 }, () => {
       'ws:127.0.0.1:0/take',
       '--allow-origin',
       'http://a.test',
+      '--allow-origin',
       'http://b.test:81',
     )
     const url = receiver.url.replace('ws:', 'ws://')

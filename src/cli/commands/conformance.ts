@@ -47,7 +47,8 @@ export function addConformance(program: Command, terminal: Terminal): void {
     .addHelpText(
       'after',
       `
-Exit code 0: nothing fails but what a known server is known for. 1: something does.
+Exit code 0: nothing fails but what a known server is known for. 1: something
+does, or the server ended before the checks did.
 
 Examples:
   $ stopcopy conformance --socket /run/device.sock
@@ -83,7 +84,7 @@ async function runConformance(options: Options, terminal: Terminal): Promise<voi
     }
     if (json) terminal.json({ type: 'summary', ...tally })
     else terminal.print(tallyLine(tally))
-    conclude(tally, options.strict === true)
+    conclude(tally, options.strict === true, checks.wasGone)
   } finally {
     await checks.close()
   }
@@ -101,11 +102,16 @@ function held({ safety }: Check, { readOnly, dangerous }: Options): string | und
   return undefined
 }
 
-function conclude({ fail, known }: Tally, isStrict: boolean): void {
+function conclude({ fail, known }: Tally, isStrict: boolean, wasGone: boolean): void {
   const failures = fail + (isStrict ? known : 0)
-  if (failures === 0) return
   const checks = failures === 1 ? '1 check fails' : `${failures} checks fail`
-  throw new VfioError('EPROTO', `Cannot call the server conformant: ${checks}, see above`)
+  const action = 'Cannot call the server conformant'
+  if (wasGone) {
+    const more = failures === 0 ? '' : `, and ${checks}`
+    const reason = `it took no connection any more and checks were left out${more}`
+    throw new VfioError('ENOTCONN', `${action}: ${reason}, see above and let it run on`)
+  }
+  if (failures > 0) throw new VfioError('EPROTO', `${action}: ${checks}, see above`)
 }
 
 function tellServer(path: string, facts: ServerFacts, { json }: Options, terminal: Terminal): void {

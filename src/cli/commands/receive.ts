@@ -10,7 +10,15 @@ import type { ReceiveProgress } from '../../migrate/index.ts'
 import { fileSink, type Listener, listen, type TlsOptions } from '../../node/index.ts'
 import { isWebSocketUrl, parseTransportUrl } from '../../node/transport-url.ts'
 import { DeviceState } from '../../uapi/state.ts'
-import { deviceArgument, durationOption, maxMemoryOption, originOption, urlOption } from '../arguments.ts'
+import {
+  checkMaxMemory,
+  deviceArgument,
+  durationOption,
+  MAX_MEMORY_BYTES,
+  maxMemoryOption,
+  originOption,
+  urlOption,
+} from '../arguments.ts'
 import { storeMemory } from '../device-memory.ts'
 import { loadDeviceModule } from '../device-module.ts'
 import { type DeviceSpec, noMemory } from '../device-spec.ts'
@@ -31,7 +39,7 @@ interface Options extends TlsFiles {
   readonly allowRemote?: true
   readonly allowOrigin?: readonly string[]
   readonly mutual?: true
-  readonly maxMemory: number
+  readonly maxMemory?: number
   readonly ticket?: string
   readonly readyTimeout: number
   readonly idleTimeout: number
@@ -109,7 +117,7 @@ class Receive {
     ticket?.checkUnused()
     this.#end = new ReceivingEnd({
       spec: this.#spec,
-      maxMemory: options.maxMemory,
+      maxMemory: options.maxMemory ?? MAX_MEMORY_BYTES,
       receive: {
         signal: terminal.signal,
         readyTimeoutMs: options.readyTimeout,
@@ -218,8 +226,9 @@ function withOption(failure: Failure): Failure {
 
 function checkOptions(
   spec: DeviceSpec | undefined,
-  { listen: url, allowOrigin, memoryOut, mutual, ca }: Options,
+  { listen: url, allowOrigin, maxMemory, memoryOut, mutual, ca }: Options,
 ): void {
+  if (spec !== undefined) checkMaxMemory(spec, maxMemory)
   if (allowOrigin !== undefined && !isWebSocketUrl(parseTransportUrl(url)))
     throw new UsageError('Cannot let pages in: they only come by ws: or wss:, leave --allow-origin out')
   if (memoryOut !== undefined && spec !== undefined && spec.type !== 'bulk')

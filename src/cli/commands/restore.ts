@@ -5,23 +5,32 @@
  */
 
 import type { Command } from 'commander'
-import { readPrelude, restore, type RestoreReport } from '../../migrate/index.ts'
+import { VfioError } from '../../errors.ts'
+import { type Prelude, readPrelude, restore, type RestoreReport } from '../../migrate/index.ts'
+import { checkIdentity } from '../../migrate/receive/compatibility.ts'
 import { fileSink } from '../../node/index.ts'
 import { type ByteSource, settle } from '../../transport/index.ts'
 import { DeviceState, deviceStateName } from '../../uapi/state.ts'
-import { deviceArgument, inputArgument, maxMemoryOption } from '../arguments.ts'
+import {
+  checkMaxMemory,
+  deviceArgument,
+  inputArgument,
+  MAX_MEMORY_BYTES,
+  maxMemoryOption,
+} from '../arguments.ts'
 import { formatTransfer } from '../byte-size.ts'
 import { storeMemory } from '../device-memory.ts'
 import { type DeviceSpec, noMemory } from '../device-spec.ts'
 import { UsageError } from '../failure.ts'
 import { type OpenedDevice, openCounterpart } from '../open-device.ts'
 import { withProgress } from '../progress.ts'
+import { withFate } from '../served-device.ts'
 import { isStdio, openSource } from '../stdio.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface Options {
   readonly memoryOut?: string
-  readonly maxMemory: number
+  readonly maxMemory?: number
   readonly run?: true
   readonly json?: true
 }
@@ -69,6 +78,7 @@ async function restoreDevice(
     throw new UsageError(
       `Cannot let ${spec.type === 'module' ? 'the device' : spec.type} run: it ends with the command, leave --run out`,
     )
+  checkMaxMemory(spec, options.maxMemory)
   if (memoryOut !== undefined && spec.type !== 'bulk')
     throw new UsageError(`Cannot write memory: ${noMemory(spec)}, leave --memory-out out`)
   if (memoryOut !== undefined && isStdio(memoryOut))
@@ -76,7 +86,7 @@ async function restoreDevice(
   const { opened, source } = await openDestination(
     spec,
     openSource(input),
-    options.maxMemory,
+    options.maxMemory ?? MAX_MEMORY_BYTES,
     terminal.signal,
   )
   try {
@@ -92,6 +102,8 @@ async function restoreDevice(
         report: { ...report, state },
       })
     } else terminal.print(lines(opened, input, memoryOut, report))
+  } catch (error) {
+    throw withFate(error, opened)
   } finally {
     await opened.close()
   }
@@ -112,12 +124,35 @@ async function openDestination(
     const { header, configuration, source } = prelude
     const { deviceType: type, deviceVersion: version } = header
     const elsewhere = { type, version, configuration, action: 'restore' } as const
-    return { opened: await openCounterpart(spec, elsewhere, maxMemory, signal), source }
+    const opened = await openCounterpart(spec, elsewhere, maxMemory, signal)
+    await checkPrelude(spec, prelude, opened)
+    return { opened, source }
   } catch (error) {
     await settle(() => input.cancel(error))
     throw error
   } finally {
     signal.removeEventListener('abort', cancel)
+  }
+}
+
+/**
+ * Compares the device with the front of the stream, before it leaves the state it is in. Those of this package are made
+ * to fit, and say better where the stream differs.
+ */
+async function checkPrelude(
+  spec: DeviceSpec,
+  { header, configuration }: Prelude,
+  { device, name, close }: OpenedDevice,
+): Promise<void> {
+  if (spec.type !== 'vfio-user' && spec.type !== 'module') return
+  const { deviceType: type, deviceVersion: version, fingerprint, opaque } = header
+  const stream = opaque ? 'opaque' : 'stopcopy'
+  try {
+    checkIdentity({ type, version, fingerprint, stream, configuration }, device.identity, 'stream')
+  } catch (error) {
+    await close()
+    if (!VfioError.is(error)) throw error
+    throw new VfioError(error.code, `Cannot restore ${name}: ${error.message}`, { cause: error })
   }
 }
 

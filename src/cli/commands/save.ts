@@ -14,6 +14,7 @@ import { type DeviceSpec, noMemory } from '../device-spec.ts'
 import { UsageError } from '../failure.ts'
 import { openNamed, type OpenedDevice } from '../open-device.ts'
 import { withProgress } from '../progress.ts'
+import { withFate } from '../served-device.ts'
 import { isStdio, openSink } from '../stdio.ts'
 import type { Terminal } from '../terminal.ts'
 import { checkMemoryFile, memoryOption } from '../workload-options.ts'
@@ -74,6 +75,8 @@ async function saveDevice(spec: DeviceSpec, options: Options, terminal: Terminal
       const at = opened.describe?.()
       terminal.json({ device, output: options.output, at, report: { ...report, state } })
     } else terminal.print(lines(opened, options.output, report))
+  } catch (error) {
+    throw withFate(error, opened)
   } finally {
     await opened.close()
   }

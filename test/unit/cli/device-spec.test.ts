@@ -23,7 +23,8 @@ describe('parseDeviceSpec', () => {
   it.each([
     ['', /there is no device ""/],
     ['floppy', /there is no device "floppy", use mtty\[:ports=1\|2\], bulk\[.* or vfio-user:/],
-    ['vfio-user:', /there is no device "vfio-user"/],
+    ['vfio-user:', /it names no path, write unix:PATH/],
+    [`vfio-user:/${'a'.repeat(107)}`, /has more than 107 bytes, shorten it/],
     ['a.mjs', /there is no device "a\.mjs", use .*\.\/MODULE\.mjs or/],
     ['./a', /"\.\/a": it is no module, name a file that ends in \.mjs, \.js or \.ts/],
     ['.../a.mjs', /there is no device/],
