@@ -26,16 +26,17 @@ export function deviceArgument(name = '<device>'): Argument {
 }
 
 /** A device that is created here. */
-export function ownDeviceArgument(): Argument {
-  return new Argument('<device>', OWN_SPECS).argParser(checked(parseOwnSpec))
+export function ownDeviceArgument(name = '<device>'): Argument {
+  return new Argument(name, OWN_SPECS).argParser(checked(parseOwnSpec))
 }
 
 /** `--socket`, once or more. */
 export function socketOption(description: string): Option {
   const parse = checked(parseSocketPath)
-  return new Option('-s, --socket <path>', description)
-    .argParser((text, paths?: readonly string[]) => [...(paths ?? []), parse(text)])
-    .makeOptionMandatory()
+  return new Option('-s, --socket <path>', description).argParser((text, paths?: readonly string[]) => [
+    ...(paths ?? []),
+    parse(text),
+  ])
 }
 
 /** The stream that a command reads. */

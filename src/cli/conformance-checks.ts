@@ -198,7 +198,8 @@ function reasonIn(error: unknown): Missing | undefined {
   return undefined
 }
 
-const NEEDS: Readonly<Record<ConformanceNeed, string>> = {
+/** What a check needs, in words. */
+export const NEEDS: Readonly<Record<ConformanceNeed, string>> = {
   'pre-copy': 'a device with PRE_COPY',
   p2p: 'a device with P2P',
   regions: 'registers, which the suite takes from devices in this process',

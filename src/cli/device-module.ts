@@ -12,6 +12,13 @@ import type { Driver } from '../device/driver.ts'
 import { Errno, type ErrnoName, VfioError } from '../errors.ts'
 import { attempt } from '../node/node-error.ts'
 
+let hasLoaded = false
+
+/** Whether code of somebody else runs in this process. */
+export function hasLoadedModule(): boolean {
+  return hasLoaded
+}
+
 /** What a module made, in its two parts; {@link checkMade} says whether the first is a driver. */
 export interface Made {
   readonly driver: unknown
@@ -66,6 +73,7 @@ export function checkMade(path: string, driver: unknown): Driver {
 }
 
 async function importModule(url: URL, action: string): Promise<Record<string, unknown>> {
+  hasLoaded = true
   try {
     return (await import(url.href)) as Record<string, unknown>
   } catch (error) {

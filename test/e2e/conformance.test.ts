@@ -38,7 +38,7 @@ describe('conformance', { timeout: 120_000 }, () => {
   it('tells people each check in a line, and the rule, request and answer of one that is asked for', async () => {
     const socket = join(temporaryDirectory(), 'a')
     await startServe('mtty', [socket])
-    const words = ['-s', socket, '--only', 'GET_INFO takes', 'argsz that is too small', '--verbose']
+    const words = ['-s', socket, '--only', 'GET_INFO takes', '--only', 'argsz that is too small', '--verbose']
     const { code, stdout, stderr } = await stopcopy(['conformance', ...words])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain(

@@ -132,6 +132,30 @@ describe('a device module', { timeout: 60_000 }, () => {
     )
   })
 
+  it('is held against the conformance suite, with failures injected into what it makes anew for each', async () => {
+    const quiet = module('quiet.mjs', COUNTER.replaceAll(/^.*say\(\[.*$/gm, ''))
+    const passed = await stopcopy(['conformance', quiet, '--json'])
+    expect(passed.code).toBe(0)
+    expect(lineOf(passed.stdout, 'device')).toMatchObject({ device: { type: 'counter', module: quiet } })
+    const { pass, fail, notApplicable } = lineOf(passed.stdout, 'summary')
+    expect(fail).toBe(0)
+    expect(pass).toBeGreaterThan(100)
+    // It has no registers and no DMA logging.
+    expect(notApplicable).toBeLessThan(15)
+    // Whatever was made was destroyed.
+    expect(passed.stderr.match(/^destroyed$/gm)?.length).toBeGreaterThan(Number(pass))
+
+    const restless = module('restless.mjs', COUNTER.replace('() => clearInterval(timer)', '() => {}'))
+    const failed = await stopcopy(['conformance', restless, '--only', 'nothing moves in STOP'])
+    expect(failed.code).toBe(1)
+    expect(failed.stdout).toMatch(/^Checking Counter of \S+, which is created anew for each check\n/)
+    expect(failed.stdout).toMatch(/^FAIL {2}suite: nothing moves in STOP$/m)
+    // Its timers, which nothing stops, keep no process.
+    expect(failed.stderr).toMatch(
+      /^stopcopy: Cannot call the device conformant: \d checks? fails?, see above \(EPROTO\)$/m,
+    )
+  })
+
   it.each([
     [
       'nothing.mjs',
@@ -235,6 +259,10 @@ describe('a device module', { timeout: 60_000 }, () => {
     [['receive', './device.mjs', '-l', 'unix:x', '-m', 'y'], /leave --memory-out out/],
     [['send', './device.mjs', '-t', 'unix:x', '--dirty-rate', '1'], /its module says what it does, use bulk/],
     [['serve', './device.mjs', '-s', 'x', '--pattern', 'burst'], /its module says what it does, use bulk/],
+    [['conformance'], /name a device, or the --socket of a server/],
+    [['conformance', 'mtty', '-s', 'x'], /name a device, or the --socket of a server/],
+    [['conformance', 'mtty', '--read-only'], /are for servers, leave them out/],
+    [['conformance', 'vfio-user:/run/x'], /another server has it/],
     [['receive', '-l', 'unix:x', '--allow-origin', 'http://a'], /they only come by ws: or wss:/],
     [
       ['receive', '-l', 'ws:127.0.0.1:0', '--allow-origin', 'a.org'],

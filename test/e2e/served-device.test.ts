@@ -1,5 +1,6 @@
 /** Devices of a vfio-user server in the command: what becomes of them when something goes wrong. @module */
 
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -35,6 +36,15 @@ describe('a device of a server', { timeout: 60_000 }, () => {
       'is in RUNNING',
       'is in STOP',
     ])
+  })
+
+  it('is served also where its name comes after the socket', async () => {
+    const socket = join(temporaryDirectory(), 'a')
+    const { child, finished } = start(['serve', '--socket', socket, 'mtty'])
+    await once(child.stdout as NodeJS.ReadableStream, 'data')
+    child.kill('SIGINT')
+    const { stdout } = await finished
+    expect(stdout).toContain(`Serving mtty with 1 port on unix:${socket}\n`)
   })
 
   it('is told of when Ctrl-C ends its save', async () => {

@@ -46,7 +46,9 @@ export function addServe(program: Command, terminal: Terminal): void {
       'Create a device, or have a module of yours make it, and serve it as a PCI device over vfio-user, as QEMU and others take it: one client after the other, until the command is interrupted. Prints the socket it listens on first, then a line for what clients do.',
     )
     .addArgument(ownDeviceArgument())
-    .addOption(socketOption('the UNIX socket; again for another device of the same kind'))
+    .addOption(
+      socketOption('the UNIX socket; again for another device of the same kind').makeOptionMandatory(),
+    )
   for (const option of workloadOptions()) command.addOption(option)
   command
     .option('--keep-state', 'the device outlives its client; without, it is reset for the next one')
