@@ -6,10 +6,14 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { plasmaBootSector } from '../../demo/devices/v86/guest/boot-sector.ts'
 import { demoBrowser, type DemoPage, hasChromium, hasGuest } from './demo-browser.ts'
+import { type Gap, ScreenWatch } from './screen-watch.ts'
 
 const FULL_SPEED = ''
 /** How far the clocks of two Workers and the figures on the page are rounded. */
 const ROUNDING_MS = 0.6
+
+/** How long v86 works before it lets anybody look: 8 ms of its own, and the tick that they end in. */
+const TURN_MS = 10
 
 /** Linux takes seconds to boot, more where others work. */
 const GUEST_TIMEOUT_MS = 90_000
@@ -159,6 +163,33 @@ describe.runIf(hasChromium)('the page', () => {
     GUEST_TIMEOUT_MS,
   )
 
+  it.each([['pc', 60], ...(hasGuest ? [['linux', 40] as const] : [])] as const)(
+    'shows no picture of a %s longer than its own pace and the downtime explain',
+    async (kind, pictures) => {
+      const demo = await browser.open({ empty: true })
+      await demo.start(kind)
+      await demo.pace(FULL_SPEED, '300')
+      const screens = await ScreenWatch.of(demo.page)
+      const late: number[] = []
+      const misreported: number[] = []
+      // The first moves wait for code to be compiled, any for what else the computer does.
+      for (let move = 0; move < 5; move++) {
+        await screens.gaps(5)
+        const pace = longest(await screens.gaps(pictures), 0.95)
+        await demo.act('move')
+        // At both ends, and from the last picture at one to the first new one at the other.
+        const gaps = await screens.gaps(pictures / 2)
+        late.push(longest(gaps) - pace - (await downtimeMs(demo)))
+        const between = gaps.find(({ from, to }) => from !== to)?.ms ?? Number.NaN
+        misreported.push(Math.abs((await stillMs(demo)) - between))
+      }
+      expect(Math.min(...late)).toBeLessThan(TURN_MS)
+      expect(misreported.sort((a, b) => a - b)[2]).toBeLessThan(TURN_MS)
+      await demo.page.context().close()
+    },
+    GUEST_TIMEOUT_MS,
+  )
+
   it('makes a machine of an image that is dropped on it, and says what it lacks', async () => {
     const demo = await browser.open({ empty: true })
     // As where no guest was built.
@@ -219,6 +250,12 @@ describe.runIf(hasChromium)('the page', () => {
     expect(browser.complaints).toEqual([])
   })
 })
+
+/** The longest gap, or that which so many are not longer than. */
+function longest(gaps: readonly Gap[], part = 1): number {
+  const lengths = gaps.map(({ ms }) => ms).sort((a, b) => a - b)
+  return lengths[Math.ceil(lengths.length * part) - 1] ?? 0
+}
 
 function stillMs(demo: DemoPage): Promise<number> {
   return demo.page.locator('#proof').evaluate((proof) => Number(proof.dataset['freezeMs']))
