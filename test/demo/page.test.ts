@@ -187,7 +187,6 @@ describe.runIf(hasChromium)('the page', () => {
       expect(misreported.sort((a, b) => a - b)[2]).toBeLessThan(TURN_MS)
       await demo.page.context().close()
     },
-    GUEST_TIMEOUT_MS,
   )
 
   it('makes a machine of an image that is dropped on it, and says what it lacks', async () => {
