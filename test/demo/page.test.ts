@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { plasmaBootSector } from '../../demo/devices/v86/guest/boot-sector.ts'
-import { demoBrowser, type DemoPage, hasChromium, hasGuest } from './demo-browser.ts'
+import { bootCd, bootKernel } from './boot-images.ts'
+import { demoBrowser, type DemoPage, guestKernel, hasChromium, hasGuest, hasSeabios } from './demo-browser.ts'
 import { type Gap, ScreenWatch } from './screen-watch.ts'
 
 const FULL_SPEED = ''
@@ -213,6 +214,30 @@ describe.runIf(hasChromium)('the page', () => {
     expect(await demo.act('move')).toMatch(/^Moved: /)
     expect(await demo.shown('started')).toEqual(await demo.shown('stopped'))
     expect(await side.getAttribute('id')).toBe('left')
+    await demo.page.context().close()
+  })
+
+  it
+    .runIf(hasSeabios)
+    .each([
+      ['CD', 'plasma.iso', () => bootCd(plasmaBootSector()), '320'],
+      ['Linux kernel', 'plasma.bzimage', () => bootKernel(plasmaBootSector()), '320'],
+      ...(hasGuest ? [['Linux kernel', 'bzImage', () => readFileSync(guestKernel), '720'] as const] : []),
+    ] as const)('boots a %s that is dropped on it, %s, and moves it', async (_, name, image, width) => {
+    const demo = await browser.open({ empty: true })
+    const screens = await ScreenWatch.of(demo.page)
+    await demo.page.setInputFiles('#file', { name, mimeType: '', buffer: Buffer.from(image()) })
+    expect(await demo.outcome()).toMatch(/runs: Your image/)
+    await demo.pace(FULL_SPEED, '300')
+    await demo.page.check('#prove')
+    // What the BIOS writes is a picture or two.
+    await screens.gaps(40)
+    expect(await demo.act('move')).toMatch(/^Moved: /)
+    const [stopped, started] = [await demo.shown('stopped'), await demo.shown('started')]
+    expect(started).toEqual(stopped)
+    expect(stopped.digest).toMatch(/^[0-9a-f]{64}$/)
+    expect(await demo.page.locator('#proof .started canvas').getAttribute('width')).toBe(width)
+    expect((await screens.gaps(20)).at(-1)).toMatchObject({ from: 0, to: 0 })
     await demo.page.context().close()
   })
 

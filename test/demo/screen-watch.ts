@@ -32,8 +32,10 @@ export class ScreenWatch {
   }
 
   static async of(page: Page): Promise<ScreenWatch> {
-    const workers = page.workers().filter((worker) => worker.url().includes('machine-worker'))
-    expect(workers).toHaveLength(2)
+    const machines = (): Worker[] =>
+      page.workers().filter((worker) => worker.url().includes('machine-worker'))
+    await expect.poll(() => machines().length).toBe(2)
+    const workers = machines()
     for (const worker of workers) await worker.evaluate(watch)
     return new ScreenWatch(workers)
   }
