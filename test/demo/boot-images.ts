@@ -26,23 +26,11 @@ const CD_SECTORS = 22
 export function bootCd(bootSector: Uint8Array, sectorCount: number = CD_SECTORS): Uint8Array<ArrayBuffer> {
   const cd = new Uint8Array(sectorCount * CD_SECTOR_BYTES)
   const sector = (at: number): DataView => new DataView(cd.buffer, at * CD_SECTOR_BYTES, CD_SECTOR_BYTES)
-  const text = (view: DataView, at: number, words: string): void => {
-    new Uint8Array(view.buffer, view.byteOffset + at).set(new TextEncoder().encode(words))
-  }
   const descriptor = (at: number, type: number): DataView => {
     const view = sector(at)
     view.setUint8(0, type)
     text(view, 1, 'CD001\x01')
     return view
-  }
-  // Numbers of ISO 9660 are written twice: little endian, then big.
-  const both32 = (view: DataView, at: number, value: number): void => {
-    view.setUint32(at, value, true)
-    view.setUint32(at + 4, value)
-  }
-  const both16 = (view: DataView, at: number, value: number): void => {
-    view.setUint16(at, value, true)
-    view.setUint16(at + 2, value)
   }
   const directory = (view: DataView, at: number, name: number): void => {
     view.setUint8(at, 34)
@@ -81,6 +69,21 @@ export function bootCd(bootSector: Uint8Array, sectorCount: number = CD_SECTORS)
   catalog.setUint32(32 + 8, IMAGE_AT, true)
   cd.set(bootSector, IMAGE_AT * CD_SECTOR_BYTES)
   return cd
+}
+
+function text(view: DataView, at: number, words: string): void {
+  new Uint8Array(view.buffer, view.byteOffset + at).set(new TextEncoder().encode(words))
+}
+
+/** Numbers of ISO 9660 are written twice: little endian, then big. */
+function both32(view: DataView, at: number, value: number): void {
+  view.setUint32(at, value, true)
+  view.setUint32(at + 4, value)
+}
+
+function both16(view: DataView, at: number, value: number): void {
+  view.setUint16(at, value, true)
+  view.setUint16(at + 2, value)
 }
 
 const PROTECTED_MODE_AT = 0x100000
