@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { lineOf, startReceive } from '../e2e/live-command.ts'
-import { demoBrowser, hasChromium } from './demo-browser.ts'
+import { hasChromium } from '../support/chromium.ts'
+import { demoBrowser } from './demo-browser.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 

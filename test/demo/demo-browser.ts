@@ -18,6 +18,14 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const hasGuest: boolean = existsSync(`${ROOT}demo/guest/out/guest.json`)
 if (!hasGuest) console.warn('Linux on the page is not tested: there is no guest, run demo/guest/build.sh')
 
+/** Its kernel. */
+export const guestKernel: string = `${ROOT}demo/guest/out/bzImage`
+
+/** What CDs and kernels need to boot. */
+export const hasSeabios: boolean = existsSync('/usr/share/seabios/bios.bin')
+if (!hasSeabios)
+  console.warn('CDs and kernels on the page are not tested: there is no SeaBIOS, install seabios')
+
 /** The page's folder and address, and a browser; there from `beforeAll` on. */
 export interface DemoBrowser {
   readonly folder: string
