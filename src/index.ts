@@ -4,6 +4,7 @@
  * @module
  */
 
+export type { CreateDevice, DeviceExtras, DeviceOffer, MadeDevice } from './device/device-module.ts'
 export { DirtyLog } from './device/dirty-log.ts'
 export type {
   ConfigurationValue,

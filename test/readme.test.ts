@@ -51,14 +51,29 @@ describe('README examples', () => {
     expect(await run(4)).toBe('h\ne\nl\nl\no\n')
   })
 
+  it('makes a device in ten lines that the command saves and restores', async () => {
+    const code = examples[5] as string
+    expect(code.trimEnd().split('\n')).toHaveLength(10)
+    writeFileSync(join(folder, 'clock.mjs'), code)
+    const cli = (...words: string[]): Promise<{ stdout: string }> =>
+      promisify(execFile)(process.execPath, [join(root, 'dist/cli/main.js'), ...words], { cwd: folder })
+    await cli('save', './clock.mjs', '-o', 'clock.stopcopy')
+    const { stdout } = await cli('restore', './clock.mjs', 'clock.stopcopy')
+    expect(stdout).toMatch(
+      /^Restored clock of \.\/clock\.mjs from clock\.stopcopy; it is in STOP at tick \d+:\n/,
+    )
+    await cli('save', 'mtty', '-o', 'mtty.stopcopy')
+    await expect(cli('restore', './clock.mjs', 'mtty.stopcopy')).rejects.toThrow(/says: no mtty lives here/)
+  })
+
   it('runs the conformance suite on a device', async () => {
-    const lines = (await run(5)).trimEnd().split('\n')
+    const lines = (await run(6)).trimEnd().split('\n')
     expect(lines.length).toBeGreaterThan(50)
     expect(lines.filter((line) => !line.startsWith('ok '))).toEqual([])
   })
 
-  it('has no seventh example that nothing runs', () => {
-    expect(examples).toHaveLength(6)
+  it('has no eighth example that nothing runs', () => {
+    expect(examples).toHaveLength(7)
   })
 
   it('has one for each runtime, which test/runtime runs there from the installed package', () => {

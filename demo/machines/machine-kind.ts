@@ -32,6 +32,8 @@ export interface MachineHost {
   onPicture(): void
   /** The machine did one more tick, its `ticks`-th. */
   onTick(ticks: number): void
+  /** A machine that `wakes` is about to work, for the first time since it was started. */
+  onWake?(): void
 }
 
 /** One machine; its device is opened and closed by whoever holds it. */
@@ -39,9 +41,14 @@ export interface Machine {
   readonly driver: Driver
   /** A tick that was counted before a hand-over may be told after it. */
   readonly tellsLate?: boolean
+  /** Tells its host before it works, so that nothing of it is looked at on the way to there. */
+  readonly wakes?: boolean
   /** Counts what the machine did since power-on, across migrations. */
   ticks(): number
-  /** The picture now; it can be asked for in any state but RESUMING. Undefined: there is none yet. */
+  /**
+   * The picture now, which is new no more; it can be asked for in any state but RESUMING. Undefined: there is
+   * none yet.
+   */
   picture(): Picture | undefined
   /** Tells of a new picture now, if there is one; for machines whose pictures are looked for. */
   look?(): void

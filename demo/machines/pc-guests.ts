@@ -18,8 +18,6 @@ export interface PcGuest {
   readonly word: string | undefined
   /** Options of a machine that boots it. @throws Error when what it needs is not there */
   readonly boot: (files: GuestFiles) => Promise<GuestOptions>
-  /** There is a new picture with each tick and at no other time. */
-  readonly drawsByTick: boolean
   /** Ticks since power-on, by what the machine holds. */
   readonly ticks: (machine: V86Machine) => number
   /** The tick that a line on COM1 tells. */
@@ -37,14 +35,12 @@ const BIOS_TICKS_ADDRESS = 0x46c
 export const PC_GUESTS: Readonly<Record<string, PcGuest>> = {
   pc: {
     word: undefined,
-    drawsByTick: true,
     boot: () => Promise.resolve({}),
     ticks: (machine) => wordAt(machine, TOLD_TICK_ADDRESS),
     tickOf: (line) => (/^[0-9A-F]{8}$/.test(line) ? Number.parseInt(line, 16) : undefined),
   },
   linux: {
     word: 'linux',
-    drawsByTick: false,
     boot: bootLinux,
     // It tells a tick when the screen shows it already.
     ticks: (machine) => Number(screenTick(machine) ?? 0),
@@ -55,7 +51,6 @@ export const PC_GUESTS: Readonly<Record<string, PcGuest>> = {
   },
   image: {
     word: 'image',
-    drawsByTick: false,
     boot: bootImage,
     ticks: (machine) => wordAt(machine, BIOS_TICKS_ADDRESS),
     tickOf: () => undefined,

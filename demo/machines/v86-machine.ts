@@ -6,12 +6,12 @@
 
 import { createV86Machine, optionsFor, type V86Frame, type V86MachineOptions } from '../devices/v86/index.ts'
 import type { GuestFiles } from './guest-files.ts'
-import type { Machine, MachineHost, Picture } from './machine-kind.ts'
+import type { Machine, MachineHost } from './machine-kind.ts'
 import { guestOf, PC_GUESTS, type PcGuest } from './pc-guests.ts'
 import { scancodesOf } from './scancodes.ts'
 
-/** How often its screen is looked at. */
-const LOOK_MS = 8
+/** How often pictures are compared whose machine does not tell that it draws. */
+const COMPARE_MS = 16
 /** No line that tells a tick is longer. */
 const LINE_LENGTH = 32
 
@@ -50,29 +50,42 @@ async function createPc(host: MachineHost, guest: PcGuest, options: V86MachineOp
       if (tick !== undefined) host.onTick(tick)
       line = ''
     },
+    onWake: () => host.onWake?.(),
+    onWorked: () => {
+      if (performance.now() >= nextLookMs) look()
+    },
   })
+  let frame: V86Frame | undefined
+  /** Of the picture that is on show. */
   let seen: number | undefined
+  let nextLookMs = 0
+  const current = (): V86Frame | undefined => {
+    if (machine.hasDrawn) frame = machine.frame()
+    return frame
+  }
   const look = (): void => {
-    const now = guest.drawsByTick ? guest.ticks(machine) : signatureOf(machine.frame())
+    if (!machine.hasDrawn) return
+    const now = signatureOf(current())
+    if (frame?.kind === 'graphics') nextLookMs = performance.now() + (machine.hasDrawn ? COMPARE_MS : 0)
     if (now === seen) return
     seen = now
     host.onPicture()
   }
-  const looking = setInterval(look, guest.drawsByTick ? LOOK_MS : 2 * LOOK_MS)
   return {
     driver: machine.driver,
     tellsLate: true,
+    wakes: true,
     ticks: () => guest.ticks(machine),
-    picture: () => pictureOf(machine.frame()),
+    picture() {
+      seen = signatureOf(current())
+      return frame?.kind === 'text' ? frame.picture() : frame
+    },
     look,
     memory: () => [machine.ram],
     input(input) {
       if (input.type === 'key') machine.sendScancodes(scancodesOf(input.code, input.down))
     },
-    async destroy() {
-      clearInterval(looking)
-      await machine.destroy()
-    },
+    destroy: () => machine.destroy(),
   }
 }
 
@@ -83,8 +96,4 @@ function signatureOf(frame: V86Frame | undefined): number {
   let hash = frame.width
   for (const pixel of new Int32Array(frame.pixels.buffer)) hash = Math.imul(hash ^ pixel, 0x01000193)
   return hash
-}
-
-function pictureOf(frame: V86Frame | undefined): Picture | undefined {
-  return frame?.kind === 'text' ? frame.picture() : frame
 }

@@ -7,22 +7,9 @@
  * @module
  */
 
-import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import {
-  type Configuration,
-  type MigrateReport,
-  migrate,
-  Receiver,
-  type ReceiveReport,
-  VfioDevice,
-} from 'stopcopy'
+import { type Hello, type MigrateReport, migrate, Receiver, type ReceiveReport, VfioDevice } from 'stopcopy'
 import { type Connection, type Listener, listenWebSocket } from 'stopcopy/node'
-import { createFramebufferMachine } from '../machines/framebuffer-machine.ts'
-import { kindForDevice } from '../machines/kinds.ts'
-import type { Machine } from '../machines/machine-kind.ts'
-import { emptyPc } from '../machines/v86-machine.ts'
+import createDevice, { type NodeMachine } from './machine.ts'
 
 /** Options of {@link openHotel}. */
 export interface HotelOptions {
@@ -35,10 +22,7 @@ export interface HotelOptions {
 }
 
 /** A machine that is here, running without a screen. */
-export interface Guest {
-  /** Its kind, for people. */
-  readonly title: string
-  readonly machine: Machine
+export interface Guest extends NodeMachine {
   readonly device: VfioDevice
 }
 
@@ -56,8 +40,8 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
   const guests: Guest[] = []
   const take = async (connection: Connection): Promise<void> => {
     let guest: Guest | undefined
-    const receiver = new Receiver(async ({ streams: [offer] }) => {
-      guest = await roomFor(offer?.identity.type ?? '', offer?.identity.configuration ?? {})
+    const receiver = new Receiver(async (hello) => {
+      guest = await roomFor(hello)
       return [guest.device]
     })
     try {
@@ -114,34 +98,24 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
 }
 
 /** A machine that can take over what the page's holds; it runs until then. */
-async function roomFor(deviceType: string, configuration: Configuration): Promise<Guest> {
-  const { title } = kindForDevice(deviceType, configuration)
-  const machine =
-    deviceType === 'v86'
-      ? await emptyPc(UNSEEN, await v86Wasm(), configuration)
-      : createFramebufferMachine(UNSEEN)
-  return { title, machine, device: await VfioDevice.open(machine.driver) }
+async function roomFor({ streams: [offer] }: Hello): Promise<Guest> {
+  const { type = '', version = 1, configuration = {} } = offer?.identity ?? {}
+  const made = await createDevice({ type, version, configuration })
+  return { ...made, device: await VfioDevice.open(made.driver) }
 }
 
 async function leave(guest: Guest | undefined): Promise<void> {
   await guest?.device.close()
-  await guest?.machine.destroy?.()
+  await guest?.destroy()
 }
 
-const UNSEEN = { onPicture: (): void => {}, onTick: (): void => {} }
-
-async function v86Wasm(): Promise<Uint8Array<ArrayBuffer>> {
-  const script = createRequire(import.meta.url).resolve('v86')
-  return new Uint8Array(await readFile(join(dirname(script), 'v86.wasm')))
-}
-
-function arrival({ bytes, phases }: ReceiveReport, { title, machine }: Guest): string {
+function arrival({ bytes, phases }: ReceiveReport, { name, describe }: Guest): string {
   const ms = (phases.loadMs + phases.waitMs + phases.startMs).toFixed(1)
-  return `${title} came: ${bytes} bytes, it runs here from tick ${machine.ticks()} (loaded and started in ${ms} ms)`
+  return `${name} came: ${bytes} bytes, it runs here from ${describe()} (loaded and started in ${ms} ms)`
 }
 
-function departure({ bytes, downtimeMs = 0 }: MigrateReport, { title, machine }: Guest): string {
-  return `${title} went at tick ${machine.ticks()}: ${bytes} bytes, down for ${downtimeMs.toFixed(1)} ms`
+function departure({ bytes, downtimeMs = 0 }: MigrateReport, { name, describe }: Guest): string {
+  return `${name} went at ${describe()}: ${bytes} bytes, down for ${downtimeMs.toFixed(1)} ms`
 }
 
 function words(error: unknown): string {

@@ -20,5 +20,10 @@ const hotel = await openHotel({
 })
 console.log(`The page:     ${page.url}`)
 console.log(`This process: ${hotel.takeUrl} takes a machine, ${hotel.giveUrl} gives it back`)
-console.log('Ctrl-C ends both.')
+console.log(
+  'Ctrl-C ends both. Any other process takes machines as well; the page has its address at "Node at":',
+)
+console.log(
+  `  npx stopcopy receive ./demo/dist/node/machine.js -l ws:127.0.0.1:4291/take --allow-origin ${origin} --keep`,
+)
 process.once('SIGINT', () => void Promise.all([page.close(), hotel.close()]).then(() => process.exit(130)))

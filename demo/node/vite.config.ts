@@ -1,5 +1,5 @@
 /**
- * The demo's Node process, with its devices but without the packages, which it imports.
+ * The demo's Node process and its device module, with the devices but without the packages, which they import.
  *
  * @module
  */
@@ -7,13 +7,15 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vite'
 
+const inHere = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
 export default defineConfig({
-  root: fileURLToPath(new URL('.', import.meta.url)),
+  root: inHere('.'),
   build: {
-    ssr: 'main.ts',
+    ssr: true,
     outDir: '../dist/node',
     emptyOutDir: true,
     target: 'node20',
-    rollupOptions: { external: [/^(?:stopcopy|v86)(?:\/|$)/] },
+    rollupOptions: { input: ['main.ts', 'machine.ts'].map(inHere), external: [/^(?:stopcopy|v86)(?:\/|$)/] },
   },
 })

@@ -136,6 +136,7 @@ export class Actions {
         }
         const { started } = await receiving
         if (sent.stopped !== undefined) showProof(sent.stopped, started)
+        showStream(await from.client.ask({ ask: 'stream' }))
         this.#used = to
         to.canvas.focus({ preventScroll: true })
         return moved(sent)
@@ -176,6 +177,7 @@ export class Actions {
     const sent = await this.#send(from, link)
     if (sent.report.owner === 'undecided') this.#wonder(from, again)
     if (sent.stopped !== undefined) showProof(sent.stopped, undefined)
+    showStream(await from.client.ask({ ask: 'stream' }))
     return moved(sent)
   }
 
@@ -229,7 +231,6 @@ export class Actions {
       const sent = await from.client.ask({ ask: 'send', link, options }, portsOf(link))
       from.occupancy = 'gone'
       this.#plot.end(sent.report)
-      showStream(sent.stream)
       return sent
     } catch (error) {
       // A machine whose hand-over fails runs on where it was.

@@ -15,6 +15,7 @@ import {
   receive,
   restore,
   save,
+  type StreamReport,
   verify,
   VfioDevice,
 } from 'stopcopy'
@@ -29,6 +30,7 @@ import type {
   MachineParts,
   Picture,
 } from '../machines/machine-kind.ts'
+import { Breather } from './breather.ts'
 import { connectionOf } from './links.ts'
 import type {
   Link,
@@ -62,6 +64,8 @@ export class MachineSlot {
   #occupant: Occupant | undefined
   #moments: MomentKeeper | undefined
   #canceling: AbortController | undefined
+  readonly #breather = new Breather()
+  #sent: StreamRecorder | undefined
 
   constructor(tell: (notice: Notice) => void) {
     this.#tell = tell
@@ -96,8 +100,8 @@ export class MachineSlot {
   }
 
   async send(link: Link, options: SendOptions): Promise<SentResult> {
-    const { device } = this.#here('send')
-    const recorder = new StreamRecorder(device)
+    const { device, machine } = this.#here('send')
+    const recorder = new StreamRecorder(device, this.#breather)
     const moments = this.#moments as MomentKeeper
     const { bandwidthLimit, damageAt, downtimeLimitMs, prove } = options
     const connection = await connectionOf(link, 'connect', damageAt)
@@ -113,7 +117,14 @@ export class MachineSlot {
     )
     const { longestGapMs } = moments
     this.#undecided = report.ticket
-    return { report, longestGapMs, stopped: await moments.stopped(prove), stream: await recorder.report() }
+    this.#sent = recorder
+    return { report, longestGapMs, stopped: await moments.stopped(prove, () => this.#show(machine)) }
+  }
+
+  async stream(): Promise<StreamReport | undefined> {
+    const recorder = this.#sent
+    this.#sent = undefined
+    return recorder?.report()
   }
 
   /** @throws {VfioError} as `resolveHandover`; it stays undecided then */
@@ -206,6 +217,7 @@ export class MachineSlot {
         this.#moments?.picture()
       },
       onTick: (ticks: number) => this.#moments?.tick(ticks),
+      onWake: () => this.#moments?.wake(),
     }
     const machine: Machine = await create(host, parts)
     const moments = new MomentKeeper(machine)
@@ -217,10 +229,10 @@ export class MachineSlot {
         starting: () => {
           this.screen.isCovered = false
           // Seen at once, before it does anything.
-          moments.start(this.#show(machine))
+          moments.start(() => this.#show(machine))
         },
         reset: () => {
-          moments.start(undefined)
+          moments.start(() => undefined)
           this.#tell({ tell: 'reset' })
         },
       }),

@@ -51,6 +51,8 @@ async function answer(request: Request): Promise<Results[keyof Results]> {
       return undefined
     case 'send':
       return slot.send(request.link, request.options)
+    case 'stream':
+      return slot.stream()
     case 'receive':
       return slot.receive(request.link, request.prove)
     case 'settle':

@@ -35,6 +35,8 @@ export type Request =
   | { readonly ask: 'power-off' }
   | { readonly ask: 'input'; readonly input: MachineInput }
   | { readonly ask: 'send'; readonly link: Link; readonly options: SendOptions }
+  /** What the stream held that was sent last; asked for once, when nothing is in a hurry. */
+  | { readonly ask: 'stream' }
   | { readonly ask: 'receive'; readonly link: Link; readonly prove: boolean }
   /** Settles the hand-over from here that is undecided: asks the other side, or believes the person. */
   | { readonly ask: 'settle'; readonly how: Link | 'run' | 'discard' }
@@ -59,7 +61,6 @@ export interface SentResult {
   readonly stopped: Moment | undefined
   /** Longest time between two pictures while it was sent. */
   readonly longestGapMs: number
-  readonly stream: StreamReport | undefined
 }
 
 export interface ReceivedResult {
@@ -88,6 +89,7 @@ export interface Results {
   readonly 'power-off': undefined
   readonly input: undefined
   readonly send: SentResult
+  readonly stream: StreamReport | undefined
   readonly receive: ReceivedResult
   readonly settle: HandoverOutcome['owner']
   readonly answer: undefined

@@ -28,6 +28,7 @@ export class MomentKeeper {
   #isFirst = false
   #pictureAtMs: number = nowMs()
   #firstPicture: ((atMs: number) => void) | undefined
+  #wake: (() => void) | undefined
   #pictures = 0
   #countedAtMs: number = nowMs()
 
@@ -75,20 +76,27 @@ export class MomentKeeper {
 
   /** It works no more. */
   stop(): void {
+    this.wake()
     // What it drew last is seen, even if nobody had looked yet.
     this.#machine.look?.()
     this.works = false
   }
 
-  /** How it is, while it stands still: nothing is copied before somebody asks, so nothing waits for it. */
-  async stopped(prove: boolean): Promise<Moment> {
-    const picture = this.#machine.picture()
+  /** How it is, while it stands still: nothing is copied before somebody asks, so nothing waits for it. @param show - shows its picture */
+  async stopped(prove: boolean, show: () => Picture | undefined): Promise<Moment> {
+    const picture = show()
     const digest = this.#isCompared(prove) ? await digestOf(joined(this.#machine.memory())) : ''
     return momentOf(this.#machine.ticks(), digest, picture, this.#pictureAtMs)
   }
 
-  /** It works from here on, from what it holds. @param shown - its picture now */
-  start(shown: Picture | undefined): void {
+  /** It is about to do something: what it was before that is kept. */
+  wake(): void {
+    this.#wake?.()
+    this.#wake = undefined
+  }
+
+  /** It works from here on, from what it holds. @param show - shows its picture, which takes a while */
+  start(show: () => Picture | undefined): void {
     const machine = this.#machine
     const ticks = machine.ticks()
     this.works = true
@@ -98,11 +106,18 @@ export class MomentKeeper {
     const first = new Promise<number>((resolve) => {
       this.#firstPicture = resolve
     })
-    // In a moment it changes.
-    const picture = shown === undefined ? undefined : { ...shown, pixels: shown.pixels.slice() }
+    let picture: Picture | undefined
+    this.#wake = () => {
+      const shown = show()
+      // In a moment it changes.
+      picture = shown === undefined ? undefined : { ...shown, pixels: shown.pixels.slice() }
+    }
+    // What tells when it wakes need not wait for that: nobody else waits for a picture that was seen already.
+    if (machine.wakes !== true) this.wake()
     const memory = this.#isCompared(this.#prove) ? joined(machine.memory()) : undefined
     this.#prove = false
     this.started = async () => {
+      this.wake()
       const digest = memory === undefined ? '' : await digestOf(memory)
       return momentOf(ticks, digest, picture, await first)
     }

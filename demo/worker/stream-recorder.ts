@@ -1,13 +1,23 @@
 /**
- * A copy of the stream that a device sends, to be looked at afterwards.
+ * A copy of the stream that a device sends, to be looked at afterwards; while the device works, it is read in
+ * slices that do not hold it up.
  *
  * @module
  */
 
-import { inspect, type MigrationDevice, type MigrationSession, type StreamReport } from 'stopcopy'
+import {
+  DeviceState,
+  inspect,
+  type MigrationDevice,
+  type MigrationSession,
+  type StreamReport,
+} from 'stopcopy'
+import type { Breather } from './breather.ts'
 
 /** Longer streams are not kept. */
 const KEPT_BYTES = 64 * 1024 * 1024
+
+const LIVE: readonly DeviceState[] = [DeviceState.PRE_COPY, DeviceState.PRE_COPY_P2P]
 
 /** Keeps what is read from a device's saving sessions. */
 export class StreamRecorder {
@@ -15,11 +25,15 @@ export class StreamRecorder {
   readonly device: MigrationDevice
   #chunks: Uint8Array<ArrayBuffer>[] = []
   #byteLength = 0
+  readonly #breather: Breather
+  #works = true
 
-  constructor(device: MigrationDevice) {
+  constructor(device: MigrationDevice, breather: Breather) {
+    this.#breather = breather
     this.device = replaced(device, {
       setState: async (...args: Parameters<MigrationDevice['setState']>) => {
         const session = await device.setState(...args)
+        this.#works = LIVE.includes(args[0])
         return session?.direction === 'save' ? this.#recorded(session) : session
       },
     })
@@ -36,6 +50,7 @@ export class StreamRecorder {
   #recorded(session: MigrationSession): MigrationSession {
     return replaced(session, {
       lease: async (maxBytes: number) => {
+        if (this.#works && this.#breather.isDue) await this.#breather.breathe()
         const bytes = await session.lease(maxBytes)
         this.#byteLength += bytes.length
         if (this.#byteLength <= KEPT_BYTES) this.#chunks.push(bytes.slice())

@@ -7,9 +7,17 @@
 import { Argument, InvalidArgumentError, Option } from 'commander'
 import { VfioError } from '../errors.ts'
 import { parseTransportUrl } from '../node/transport-url.ts'
-import { formatBytes, parseByteRate, parseByteSize } from './byte-size.ts'
-import { DEVICE_SPECS, OWN_SPECS, parseDeviceSpec, parseOwnSpec, parseSocketPath } from './device-spec.ts'
+import { parseByteRate, parseByteSize } from './byte-size.ts'
+import {
+  DEVICE_SPECS,
+  type DeviceSpec,
+  OWN_SPECS,
+  parseDeviceSpec,
+  parseOwnSpec,
+  parseSocketPath,
+} from './device-spec.ts'
 import { parseDuration } from './duration.ts'
+import { UsageError } from './failure.ts'
 import { parseInteger } from './words.ts'
 
 /** A device. */
@@ -18,15 +26,17 @@ export function deviceArgument(name = '<device>'): Argument {
 }
 
 /** A device that is created here. */
-export function ownDeviceArgument(): Argument {
-  return new Argument('<device>', OWN_SPECS).argParser(checked(parseOwnSpec))
+export function ownDeviceArgument(name = '<device>'): Argument {
+  return new Argument(name, OWN_SPECS).argParser(checked(parseOwnSpec))
 }
 
 /** `--socket`, once or more. */
 export function socketOption(description: string): Option {
-  return new Option('-s, --socket <path...>', description)
-    .argParser((text, paths?: readonly string[]) => [...(paths ?? []), parseSocketPath(text)])
-    .makeOptionMandatory()
+  const parse = checked(parseSocketPath)
+  return new Option('-s, --socket <path>', description).argParser((text, paths?: readonly string[]) => [
+    ...(paths ?? []),
+    parse(text),
+  ])
 }
 
 /** The stream that a command reads. */
@@ -35,27 +45,24 @@ export function inputArgument(): Argument {
 }
 
 /** An option that takes a size. */
-export function sizeOption(
-  flags: string,
-  description: string,
-  defaultBytes: number,
-  defaultText: string = formatBytes(defaultBytes),
-): Option {
-  return parsedSize(flags, description).default(defaultBytes, defaultText)
-}
-
-/** An option that takes a size, and has no default. */
 export function parsedSize(flags: string, description: string): Option {
   return new Option(flags, description).argParser(checked(parseByteSize))
 }
 
 /** What one linear memory can hold, less 64 MiB for everything beside the device's memory. */
-const MAX_MEMORY_BYTES = 4 * 1024 ** 3 - 64 * 1024 ** 2
+export const MAX_MEMORY_BYTES: number = 4 * 1024 ** 3 - 64 * 1024 ** 2
 
 /** `--max-memory`. */
 export function maxMemoryOption(): Option {
-  const description = 'refuse a device with more memory'
-  return sizeOption('--max-memory <size>', description, MAX_MEMORY_BYTES, '4 GiB less 64 MiB')
+  return parsedSize('--max-memory <size>', 'refuse a device with more memory (default: 4 GiB less 64 MiB)')
+}
+
+/** @throws {@link UsageError} when the limit is given for memory that is there already */
+export function checkMaxMemory(spec: DeviceSpec, maxMemory: number | undefined): void {
+  if (maxMemory !== undefined && spec.type === 'vfio-user')
+    throw new UsageError(
+      'Cannot limit the memory of a device: its server has it already, leave --max-memory out',
+    )
 }
 
 /** An option that takes a time; its value is in milliseconds. */
@@ -78,6 +85,21 @@ export function countOption(flags: string, description: string, least: number, m
       throw new RangeError(`Cannot read "${text}": it is no whole number of ${least} to ${most}`)
     }),
   )
+}
+
+/** `--allow-origin`, once or more. */
+export function originOption(): Option {
+  const parse = checked(parseOrigin)
+  return new Option(
+    '--allow-origin <origin>',
+    'let pages of this origin in, such as https://example.org; again for another (ws:, wss:)',
+  ).argParser((text, origins?: readonly string[]) => [...(origins ?? []), parse(text)])
+}
+
+function parseOrigin(text: string): string {
+  const origin = URL.canParse(text) ? new URL(text).origin : 'null'
+  if (origin !== 'null' && text.replace(/\/$/, '').toLowerCase() === origin) return origin
+  throw new RangeError(`Cannot allow "${text}": it is no origin, write one such as https://example.org:8080`)
 }
 
 /** An option that says where to connect or listen. */

@@ -51,6 +51,7 @@ export class ConformanceChecks {
   readonly #free: string[]
   /** Whether one was waited for in vain: a server that is gone is not waited for at each check that is left. */
   #isGone = false
+  #wasGone = false
 
   constructor(server: CheckedServer) {
     this.#server = server
@@ -86,6 +87,11 @@ export class ConformanceChecks {
       ...wire.filter(isDangerous),
       ...suite.filter(isDangerous),
     ]
+  }
+
+  /** Whether a check was left out because the server took no connection any more. */
+  get wasGone(): boolean {
+    return this.#wasGone || this.#wire.wasGone
   }
 
   /** Gives the connection up. */
@@ -172,6 +178,7 @@ export class ConformanceChecks {
         if (!VfioError.is(error)) throw error
         if (performance.now() >= endMs) {
           this.#isGone = true
+          this.#wasGone = true
           throw new Missing(`the server takes no connection: ${error.message}`)
         }
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
@@ -191,7 +198,8 @@ function reasonIn(error: unknown): Missing | undefined {
   return undefined
 }
 
-const NEEDS: Readonly<Record<ConformanceNeed, string>> = {
+/** What a check needs, in words. */
+export const NEEDS: Readonly<Record<ConformanceNeed, string>> = {
   'pre-copy': 'a device with PRE_COPY',
   p2p: 'a device with P2P',
   regions: 'registers, which the suite takes from devices in this process',

@@ -1,10 +1,12 @@
 /**
- * Device specs of the command line: `mtty[:ports=1|2]`, `bulk[:size=256MiB,seed=1]`, and of another program's
- * device `vfio-user:PATH`.
+ * Device specs of the command line: `mtty[:ports=1|2]`, `bulk[:size=256MiB,seed=1]`, a module that makes a device
+ * `./device.mjs`, and another program's device `vfio-user:PATH`.
  *
  * @module
  */
 
+import { VfioError } from '../errors.ts'
+import { parseTransportUrl } from '../node/transport-url.ts'
 import { parseByteSize } from './byte-size.ts'
 import { parseInteger } from './words.ts'
 
@@ -23,6 +25,13 @@ export interface BulkSpec {
   readonly seed?: number
 }
 
+/** A device that a module of the person's own makes. */
+export interface ModuleSpec {
+  readonly type: 'module'
+  /** A path, or a `file:` URL. */
+  readonly path: string
+}
+
 /** A device that another program serves. */
 export interface ServedSpec {
   readonly type: 'vfio-user'
@@ -31,7 +40,9 @@ export interface ServedSpec {
 }
 
 /** A device of this package: what the spec leaves out comes from the stream, or from {@link BULK_DEFAULTS}. */
-export type OwnSpec = MttySpec | BulkSpec
+export type ShippedSpec = MttySpec | BulkSpec
+/** A device that is created here. */
+export type OwnSpec = ShippedSpec | ModuleSpec
 /** What a spec says. */
 export type DeviceSpec = OwnSpec | ServedSpec
 
@@ -41,10 +52,14 @@ export const BULK_DEFAULTS: { readonly size: number; readonly seed: number } = {
   seed: 1,
 }
 
-/** For `--help`: devices of this package. */
-export const OWN_SPECS = 'mtty[:ports=1|2] or bulk[:size=256MiB,seed=1]'
+/** For `--help`: devices that are created here. */
+export const OWN_SPECS = 'mtty[:ports=1|2], bulk[:size=256MiB,seed=1] or ./MODULE.mjs'
 /** For `--help`. */
-export const DEVICE_SPECS = 'mtty[:ports=1|2], bulk[:size=256MiB,seed=1] or vfio-user:SOCKET'
+export const DEVICE_SPECS = 'mtty[:ports=1|2], bulk[:size=256MiB,seed=1], ./MODULE.mjs or vfio-user:SOCKET'
+
+/** How a path begins, so that no name of a device is one. */
+const PATH = /^(?:\.{0,2}\/|file:)/
+const MODULE_NAME = /\.(?:js|mjs|ts|mts)$/
 
 /**
  * Reads a device spec.
@@ -52,14 +67,24 @@ export const DEVICE_SPECS = 'mtty[:ports=1|2], bulk[:size=256MiB,seed=1] or vfio
  * @throws RangeError for an unknown device or option, or a value out of range
  */
 export function parseDeviceSpec(text: string): DeviceSpec {
-  const path = /^vfio-user:(.+)$/s.exec(text)?.[1]
+  const path = /^vfio-user:(.*)$/s.exec(text)?.[1]
   if (path !== undefined) return { type: 'vfio-user', path: parseSocketPath(path) }
   return parseSpec(text, DEVICE_SPECS)
 }
 
-/** Reads the path of a UNIX socket: also as `serve` prints it, `unix:PATH`. */
+/**
+ * Reads the path of a UNIX socket: also as `serve` prints it, `unix:PATH`.
+ *
+ * @throws RangeError when no socket can have it
+ */
 export function parseSocketPath(text: string): string {
-  return text.replace(/^unix:/, '')
+  const path = text.replace(/^unix:/, '')
+  try {
+    parseTransportUrl(`unix:${path}`)
+    return path
+  } catch (error) {
+    throw VfioError.is(error) ? new RangeError(error.message) : error
+  }
 }
 
 /**
@@ -73,7 +98,18 @@ export function parseOwnSpec(text: string): OwnSpec {
   return parseSpec(text, OWN_SPECS)
 }
 
+/** Why `--memory` and the like are refused for a device that is no bulk device. */
+export function noMemory({ type }: DeviceSpec): string {
+  return type === 'module' ? 'a device module has its own' : `a device of type ${type} has none`
+}
+
 function parseSpec(text: string, specs: string): OwnSpec {
+  if (PATH.test(text)) {
+    if (MODULE_NAME.test(text)) return { type: 'module', path: text }
+    throw new RangeError(
+      `Cannot read device "${text}": it is no module, name a file that ends in .mjs, .js or .ts`,
+    )
+  }
   const colon = text.indexOf(':')
   const type = colon < 0 ? text : text.slice(0, colon)
   if (type !== 'mtty' && type !== 'bulk')

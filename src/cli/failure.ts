@@ -12,6 +12,9 @@ export const ExitCode = { DONE: 0, FAILED: 1, USAGE: 2 } as const
 /** The command line asks for something that makes no sense: exit code 2. */
 export class UsageError extends Error {}
 
+/** An interrupted command left something that outlives it; the message says in what state. */
+export class InterruptedError extends Error {}
+
 /** The twin of the one line, as `--json` prints it. */
 export interface Failure {
   /** Errno name; UNKNOWN when there is none. */

@@ -44,8 +44,14 @@ export function ownedText(owner: MigrateReport['owner']): string {
   return owner === 'source' ? 'the source owns the device' : ownerText(owner)
 }
 
-/** The source's closing report. */
-export function sourceLines(report: MigrateReport, name: string, to: string, colors: Colors): string[] {
+/** The source's closing report; `at` is where the device says that it is. */
+export function sourceLines(
+  report: MigrateReport,
+  name: string,
+  to: string,
+  colors: Colors,
+  at?: string,
+): string[] {
   const head = report.owner === 'destination' ? 'Migrated' : 'Sent'
   return [
     colors.bold(`${head} ${name} to ${to}: ${ownerText(report.owner)}`),
@@ -56,19 +62,20 @@ export function sourceLines(report: MigrateReport, name: string, to: string, col
       colors,
     ),
     '',
-    ...table(summary(report)),
+    ...table([...summary(report), ...placeRows(at)]),
     ...(report.canceledTooLate === true
       ? ['', '  The cancellation came after COMMIT had begun: too late.']
       : []),
   ]
 }
 
-/** The destination's closing report. */
+/** The destination's closing report; `at` as in {@link sourceLines}. */
 export function destinationLines(
   report: ReceiveReport,
   name: string,
   peer: string,
   colors: Colors,
+  at?: string,
 ): string[] {
   const { phases, bytes, elapsedMs, bytesPerSecond, id } = report
   return [
@@ -88,8 +95,13 @@ export function destinationLines(
     ...table([
       ['received', `${formatCount(bytes)} bytes in ${formatDuration(elapsedMs)}, ${rate(bytesPerSecond)}`],
       ['id', id],
+      ...placeRows(at),
     ]),
   ]
+}
+
+function placeRows(at: string | undefined): string[][] {
+  return at === undefined ? [] : [['device', `at ${at}`]]
 }
 
 function passLines({ iterations }: MigrateReport, colors: Colors): string[] {

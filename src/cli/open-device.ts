@@ -18,7 +18,8 @@ import {
 import { VfioError } from '../errors.ts'
 import { formatBytes } from './byte-size.ts'
 import { loadMemory, type MemoryFile, openMemoryFile } from './device-memory.ts'
-import { BULK_DEFAULTS, type DeviceSpec, type OwnSpec } from './device-spec.ts'
+import { BULK_DEFAULTS, type DeviceSpec, type OwnSpec, type ShippedSpec } from './device-spec.ts'
+import { openModule } from './module-device.ts'
 import { withProgress } from './progress.ts'
 import { openServed } from './served-device.ts'
 
@@ -37,9 +38,14 @@ export interface OpenedDevice {
     readonly ports?: number
     readonly memoryBytes?: number
     readonly socket?: string
+    readonly module?: string
   }
   /** The same for people: `bulk with 64 MiB of memory`. */
   readonly name: string
+  /** Where it is now, where its module says so. */
+  readonly describe?: () => string | undefined
+  /** Closes it, and all that was made for it. */
+  readonly close: () => Promise<void>
 }
 
 /** Opens an mtty. */
@@ -47,7 +53,8 @@ export async function openMtty(ports: 1 | 2): Promise<OpenedDevice> {
   const mtty = createMtty({ ports })
   const device = await VfioDevice.open(mtty)
   const name = `mtty with ${ports === 1 ? '1 port' : '2 ports'}`
-  return { device, pci: mtty.pci, options: { type: 'mtty', ports }, name }
+  const close = (): Promise<void> => device.close()
+  return { device, pci: mtty.pci, options: { type: 'mtty', ports }, name, close }
 }
 
 /** Opens a bulk device, idle unless it is given a workload. ENOMEM, EINVAL when the memory is more than any device can have. */
@@ -58,7 +65,9 @@ export async function openBulk(
   const bulk = createBulk({ memoryBytes, ...options })
   const device = await VfioDevice.open(bulk)
   const name = `bulk with ${formatBytes(memoryBytes)} of memory`
-  return { device, pci: bulk.pci, bulk, memory: bulk.memory, options: { type: 'bulk', memoryBytes }, name }
+  const close = (): Promise<void> => device.close()
+  const { pci, memory } = bulk
+  return { device, pci, bulk, memory, options: { type: 'bulk', memoryBytes }, name, close }
 }
 
 /** Opens the device that a spec names: as {@link openFresh}, or at its server as it is. */
@@ -82,6 +91,7 @@ export async function openFresh(
   options: Pick<BulkOptions, 'compression' | 'workload'>,
   signal: AbortSignal,
 ): Promise<OpenedDevice> {
+  if (spec.type === 'module') return openModule(spec.path)
   if (spec.type === 'mtty') return openMtty(spec.ports ?? 1)
   if (memory === undefined) {
     const seed = spec.seed ?? BULK_DEFAULTS.seed
@@ -107,7 +117,7 @@ async function openLoaded(
     })
     return opened
   } catch (error) {
-    await opened.device.close()
+    await opened.close()
     throw error
   }
 }
@@ -115,14 +125,16 @@ async function openLoaded(
 /** A device that is somewhere else, to be opened here. */
 export interface DeviceElsewhere {
   readonly type: string
+  /** Of its state. */
+  readonly version: number
   readonly configuration: Readonly<Record<string, ConfigurationValue>>
   /** What is to be done with it, and where it is: for refusals. */
   readonly action: 'restore' | 'receive'
 }
 
 /**
- * Opens the device for one elsewhere: as {@link openFitting}, or at its server as it is; whether that one fits is
- * seen when it is loaded.
+ * Opens the device for one elsewhere: as {@link openFitting}, what its module makes for it, or at its server as it is;
+ * whether that one fits is seen when it is loaded.
  */
 export async function openCounterpart(
   spec: DeviceSpec | undefined,
@@ -131,6 +143,7 @@ export async function openCounterpart(
   signal: AbortSignal,
 ): Promise<OpenedDevice> {
   if (spec?.type === 'vfio-user') return openServed(spec.path, signal)
+  if (spec?.type === 'module') return openModule(spec.path, elsewhere, maxMemory)
   return openFitting(spec, elsewhere, maxMemory)
 }
 
@@ -142,8 +155,8 @@ export async function openCounterpart(
  * EMSGSIZE above `maxMemory`
  */
 export async function openFitting(
-  spec: OwnSpec | undefined,
-  elsewhere: DeviceElsewhere,
+  spec: ShippedSpec | undefined,
+  elsewhere: Omit<DeviceElsewhere, 'version'>,
   maxMemory: number,
 ): Promise<OpenedDevice> {
   const { type, configuration, action } = elsewhere
@@ -160,7 +173,11 @@ export async function openFitting(
     return refuse('EINVAL', type, `${there} does not say 1 or 2 ports, use the same release at both ends`)
   }
   if (type !== 'bulk')
-    return refuse('EINVAL', 'a device', `${holds} one of type ${JSON.stringify(type)}, use mtty or bulk`)
+    return refuse(
+      'EINVAL',
+      'a device',
+      `${holds} one of type ${JSON.stringify(type)}, use mtty, bulk, or a module that makes it`,
+    )
   const { size, seed } = spec?.type === 'bulk' ? spec : {}
   const memoryBytes = size ?? configuration['memory.0.bytes']
   if (typeof memoryBytes !== 'number')

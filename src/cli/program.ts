@@ -18,7 +18,7 @@ import { addSend } from './commands/send.ts'
 import { addServe } from './commands/serve.ts'
 import { addInspect, addVerify } from './commands/survey.ts'
 import { MigrationError } from '../migrate/index.ts'
-import { ExitCode, type Failure, failureLine, failureOf, UsageError } from './failure.ts'
+import { ExitCode, type Failure, failureLine, failureOf, InterruptedError, UsageError } from './failure.ts'
 import { Interrupts } from './interrupts.ts'
 import { ownedText } from './migration-text.ts'
 import { Terminal } from './terminal.ts'
@@ -64,6 +64,7 @@ Examples:
   $ stopcopy demo
   $ stopcopy receive --listen unix:/tmp/here
   $ stopcopy send bulk --dirty-rate 20000 --to unix:/tmp/here
+  $ stopcopy receive ./my-device.mjs --listen unix:/tmp/here
   $ stopcopy save bulk --memory disk.img -o disk.stopcopy
   $ stopcopy verify disk.stopcopy
   $ stopcopy restore bulk disk.stopcopy --memory-out copy.img
@@ -110,7 +111,8 @@ function tell(error: unknown, asJson: boolean, terminal: Terminal, interrupts: I
   }
   const owns = report === undefined ? '' : `; ${ownedText(report.owner)}`
   if (interrupts.exitCode !== undefined && report?.owner !== 'undecided') {
-    const message = `interrupted by ${interrupts.name}${owns}`
+    const left = error instanceof InterruptedError ? `; ${error.message}` : owns
+    const message = `interrupted by ${interrupts.name}${left}`
     json({ code: 'EINTR', errno: -4, message })
     process.stderr.write(`stopcopy: ${message}\n`)
     return interrupts.exitCode

@@ -88,9 +88,10 @@ export class ReceivingEnd {
     }
   }
 
-  /** Settles when no connection is served any more. */
+  /** Settles when no connection is served any more, and devices that nobody asked for are closed. */
   async quiet(): Promise<void> {
     while (this.#serving.size > 0) await Promise.all(this.#serving)
+    for (const { opened } of this.#arrivals.splice(0)) await opened.close()
   }
 
   async #serve(connection: Connection): Promise<void> {
@@ -103,7 +104,7 @@ export class ReceivingEnd {
       this.#arrivals.push({ report, opened, peer, closed: connection.closed })
       this.#arrived?.()
     } catch (error) {
-      await guest.opened?.device.close()
+      await guest.opened?.close()
       this.#options.onRefused(peer, error)
     }
   }
@@ -116,8 +117,8 @@ export class ReceivingEnd {
         'EINVAL',
         'Cannot receive: the source sends several devices or guest memory and this command takes one device, use the library',
       )
-    const { type, configuration = {} } = stream.identity
-    const elsewhere = { type, configuration, action: 'receive' } as const
+    const { type, version, configuration = {} } = stream.identity
+    const elsewhere = { type, version, configuration, action: 'receive' } as const
     const { spec, maxMemory, receive } = this.#options
     const signal = receive.signal ?? new AbortController().signal
     guest.opened = await openCounterpart(spec, elsewhere, maxMemory, signal)

@@ -6,7 +6,8 @@
 
 import { VfioError } from '../errors.ts'
 import { type HandoverTicket, type MigrateReport, resolveHandover } from '../migrate/index.ts'
-import { connect, type Connection, type TlsOptions } from '../node/index.ts'
+import type { Connection, TlsOptions } from '../node/index.ts'
+import { connectUntil } from './connecting.ts'
 import { pause } from './pause.ts'
 
 /** Between two tries to reach a destination that vanished. */
@@ -28,7 +29,8 @@ export class Route {
   async connect(count: number, signal: AbortSignal): Promise<Connection[]> {
     const opened: Connection[] = []
     try {
-      for (let index = 0; index < count; index++) opened.push(await this.#one(signal))
+      for (let index = 0; index < count; index++)
+        opened.push(await connectUntil(signal, this.#url, { tls: this.#tls }))
       return opened
     } catch (error) {
       for (const connection of opened) await connection.cancel(error)
@@ -53,18 +55,5 @@ export class Route {
       await pause(RETRY_MS, signal).catch(() => {})
     }
     return 'undecided'
-  }
-
-  async #one(signal: AbortSignal): Promise<Connection> {
-    // The migration tells the other side of a cancellation itself: a connection must outlive the signal.
-    const connecting = new AbortController()
-    const cancel = (): void => connecting.abort(signal.reason)
-    signal.addEventListener('abort', cancel)
-    try {
-      signal.throwIfAborted()
-      return await connect(this.#url, { tls: this.#tls, signal: connecting.signal })
-    } finally {
-      signal.removeEventListener('abort', cancel)
-    }
   }
 }

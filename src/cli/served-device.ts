@@ -5,8 +5,9 @@
  */
 
 import { VfioError } from '../errors.ts'
-import { connect } from '../node/index.ts'
 import { VfioUserClient } from '../vfio-user/index.ts'
+import { connectUntil } from './connecting.ts'
+import { InterruptedError } from './failure.ts'
 import type { OpenedDevice } from './open-device.ts'
 
 /**
@@ -16,12 +17,24 @@ import type { OpenedDevice } from './open-device.ts'
  * @throws {@link VfioError} ENOTTY when the device cannot migrate; what connecting fails with
  */
 export async function openServed(path: string, signal: AbortSignal): Promise<OpenedDevice> {
-  const device = await VfioUserClient.connect(await connect(`unix:${path}`, { signal }), { signal })
+  const device = await VfioUserClient.connect(await connectUntil(signal, `unix:${path}`), { signal })
   const { type } = device.identity
   if (device.server.flags === undefined) {
     await device.close()
     const reason = `"${type}" at ${path} has no migration feature, use a server whose device can migrate`
     throw new VfioError('ENOTTY', `Cannot migrate the device: ${reason}`)
   }
-  return { device, options: { type, socket: path }, name: `${type} at ${path}` }
+  const close = (): Promise<void> => device.close()
+  return { device, options: { type, socket: path }, name: `${type} at ${path}`, close }
+}
+
+/**
+ * What to tell of a command that failed: of an interrupted one, what became of a device that outlives it.
+ *
+ * @param error - of `save` or `restore`
+ */
+export function withFate(error: unknown, { options }: OpenedDevice): unknown {
+  if (options.socket === undefined || !VfioError.is(error, 'ECANCELED')) return error
+  const [, fate] = /; (the (?:device|reset) .*)$/.exec(error.message) ?? []
+  return fate === undefined ? error : new InterruptedError(fate, { cause: error })
 }

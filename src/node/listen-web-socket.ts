@@ -20,6 +20,9 @@ import { WEB_SOCKET_MESSAGE_BYTES, WebSocketChannel } from './web-socket-channel
 import type { WebSocketUrl } from './transport-url.ts'
 import { formatWebSocketUrl, parseWebSocketUrl } from './web-socket-url.ts'
 
+/** So much of a page's origin is told. */
+const MAX_TOLD_ORIGIN = 200
+
 /** Options of {@link listenWebSocket}. `connectTimeoutMs` counts from the first byte of a connection. */
 export interface ListenWebSocketOptions extends MessageDuplexOptions {
   /** Cancels listening; later it closes the listener. */
@@ -130,7 +133,8 @@ function acceptWebSockets(
     }
     // Any page can connect to this machine; browsers say which one it is.
     if (origin !== undefined && !origins.includes(origin)) {
-      return refuse(socket, '403 Forbidden', 'its origin is not allowed, see `origins`')
+      const page = JSON.stringify(origin.slice(0, MAX_TOLD_ORIGIN))
+      return refuse(socket, '403 Forbidden', `pages of ${page} are not allowed, see \`origins\``)
     }
     if (protocols.length > 0 && !protocols.some((name) => offered.includes(name))) {
       return refuse(socket, '400 Bad Request', `it speaks none of ${protocols.join(', ')}`)

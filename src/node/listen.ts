@@ -33,6 +33,8 @@ export interface ListenOptions extends Omit<ConnectionOptions, 'receiveMemory'> 
   readonly tls?: TlsOptions | undefined
   /** A TLS handshake that takes longer is cut. Default: 10,000. */
   readonly handshakeTimeoutMs?: number | undefined
+  /** For `ws:` and `wss:`: origins of pages that may connect (`https://example.org`). Default: none. */
+  readonly origins?: readonly string[] | undefined
   /** Told of connections that failed before they were one, such as by a certificate. */
   readonly onRefused?: ((error: VfioError) => void) | undefined
   /** Where a connection receives, see {@link ConnectionOptions}; asked for each one. */

@@ -12,6 +12,8 @@ export interface ChannelEvent {
   readonly data?: unknown
   /** Of a close: why. */
   readonly code?: unknown
+  /** Of an error, where it says more. */
+  readonly error?: unknown
 }
 
 /** The part of an EventTarget that channels need; those of Node have it, too. */

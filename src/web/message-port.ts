@@ -35,8 +35,8 @@ export interface MessagePortLike extends ChannelTarget {
  * Bytes over a MessagePort or between a page and its Web Worker, which must use the port for nothing else. The
  * buffers are transferred, so a byte is copied once on its way: out of the writer's memory.
  *
- * A MessagePort is closed at the end; a worker and its scope are left as they are. Not every browser tells when
- * the other side of a port is gone: give time limits to what waits for it.
+ * A MessagePort is closed at the end; a worker and its scope are left as they are. Not every browser (Chromium 156,
+ * for one, does not) tells when the other side of a port is gone: give time limits to what waits for it.
  *
  * @example
  * ```ts

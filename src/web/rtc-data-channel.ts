@@ -46,7 +46,9 @@ export interface RtcDataChannelLike extends ChannelTarget {
  * Bytes over a data channel, which must be ordered and reliable, as they are by default, and carry nothing else.
  * Call it for a channel that the other side opened in the listener of `datachannel`: what arrives before is lost.
  *
- * The channel is encrypted; that the other end is the right one is for who passed the session descriptions on.
+ * The channel is encrypted; that the other end is the right one is for who passed the session descriptions on. When
+ * its connection is closed or its page is gone, one packet tells, if any, which may be lost: give time limits to what
+ * waits for the other end.
  *
  * @throws {@link VfioError} EINVAL when the channel may lose or reorder messages, EPIPE when it was closed
  * @example
@@ -79,6 +81,8 @@ class DataChannel implements MessageChannelLike {
   readonly #channel: RtcDataChannelLike
   /** Said before the channel was open. */
   #waiting: (string | Uint8Array<ArrayBuffer>)[] = []
+  /** Why it is about to close. */
+  #error: unknown
   #forget: () => void = () => {}
 
   constructor(channel: RtcDataChannelLike) {
@@ -98,7 +102,10 @@ class DataChannel implements MessageChannelLike {
       },
       message: ({ data }) => events.message(data),
       bufferedamountlow: () => events.drained(),
-      close: () => events.closed(),
+      error: ({ error }) => {
+        this.#error = error
+      },
+      close: () => events.closed(this.#error),
     })
   }
 

@@ -6,24 +6,25 @@
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, beforeAll } from 'vitest'
 import { serveFolder, type ServedFolder } from '../../demo/node/serve-folder.ts'
+import { launchChromium } from '../support/chromium.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const CHROMIUM = process.env['STOPCOPY_CHROMIUM'] ?? '/usr/bin/chromium'
-const FLAGS =
-  '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
-
-/** Debian's, or what STOPCOPY_CHROMIUM names. */
-export const hasChromium: boolean = existsSync(CHROMIUM)
-if (!hasChromium)
-  console.warn(`The page is not tested: there is no ${CHROMIUM}, install chromium or set STOPCOPY_CHROMIUM`)
 
 /** The Linux guest, which `demo/guest/build.sh` builds. */
 export const hasGuest: boolean = existsSync(`${ROOT}demo/guest/out/guest.json`)
 if (!hasGuest) console.warn('Linux on the page is not tested: there is no guest, run demo/guest/build.sh')
+
+/** Its kernel. */
+export const guestKernel: string = `${ROOT}demo/guest/out/bzImage`
+
+/** What CDs and kernels need to boot. */
+export const hasSeabios: boolean = existsSync('/usr/share/seabios/bios.bin')
+if (!hasSeabios)
+  console.warn('CDs and kernels on the page are not tested: there is no SeaBIOS, install seabios')
 
 /** The page's folder and address, and a browser; there from `beforeAll` on. */
 export interface DemoBrowser {
@@ -45,7 +46,7 @@ export function demoBrowser(): DemoBrowser {
     const configFile = `${ROOT}demo/vite.config.ts`
     await build({ configFile, logLevel: 'error', build: { outDir: folder } })
     served = await serveFolder(folder, 0)
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS.split(' ') })
+    browser = await launchChromium()
   }, 60_000)
   afterAll(async () => {
     await browser?.close()

@@ -12,8 +12,9 @@ import { createFramebuffer } from '../../demo/devices/framebuffer/index.ts'
 import { emptyPc } from '../../demo/machines/v86-machine.ts'
 import { openHotel } from '../../demo/node/machine-hotel.ts'
 import { stopcopy } from '../e2e/command.ts'
+import { hasChromium } from '../support/chromium.ts'
 import { V86_WASM } from '../support/v86-machine.ts'
-import { demoBrowser, hasChromium, hasGuest } from './demo-browser.ts'
+import { demoBrowser, hasGuest } from './demo-browser.ts'
 
 /** Linux takes seconds to boot, more where others work. */
 const GUEST_TIMEOUT_MS = 90_000

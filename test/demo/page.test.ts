@@ -5,11 +5,17 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { plasmaBootSector } from '../../demo/devices/v86/guest/boot-sector.ts'
-import { demoBrowser, type DemoPage, hasChromium, hasGuest } from './demo-browser.ts'
+import { hasChromium } from '../support/chromium.ts'
+import { bootCd, bootKernel } from './boot-images.ts'
+import { demoBrowser, type DemoPage, guestKernel, hasGuest, hasSeabios } from './demo-browser.ts'
+import { type Gap, ScreenWatch } from './screen-watch.ts'
 
 const FULL_SPEED = ''
 /** How far the clocks of two Workers and the figures on the page are rounded. */
 const ROUNDING_MS = 0.6
+
+/** How long v86 works before it lets anybody look: 8 ms of its own, and the tick that they end in. */
+const TURN_MS = 10
 
 /** Linux takes seconds to boot, more where others work. */
 const GUEST_TIMEOUT_MS = 90_000
@@ -159,6 +165,32 @@ describe.runIf(hasChromium)('the page', () => {
     GUEST_TIMEOUT_MS,
   )
 
+  it.each([['pc', 60], ...(hasGuest ? [['linux', 40] as const] : [])] as const)(
+    'shows no picture of a %s longer than its own pace and the downtime explain',
+    async (kind, pictures) => {
+      const demo = await browser.open({ empty: true })
+      await demo.start(kind)
+      await demo.pace(FULL_SPEED, '300')
+      const screens = await ScreenWatch.of(demo.page)
+      const late: number[] = []
+      const misreported: number[] = []
+      // The first moves wait for code to be compiled, any for what else the computer does.
+      for (let move = 0; move < 5; move++) {
+        await screens.gaps(5)
+        const pace = longest(await screens.gaps(pictures), 0.95)
+        await demo.act('move')
+        // At both ends, and from the last picture at one to the first new one at the other.
+        const gaps = await screens.gaps(pictures / 2)
+        late.push(longest(gaps) - pace - (await downtimeMs(demo)))
+        const between = gaps.find(({ from, to }) => from !== to)?.ms ?? Number.NaN
+        misreported.push(Math.abs((await stillMs(demo)) - between))
+      }
+      expect(Math.min(...late)).toBeLessThan(TURN_MS)
+      expect(misreported.sort((a, b) => a - b)[2]).toBeLessThan(TURN_MS)
+      await demo.page.context().close()
+    },
+  )
+
   it('makes a machine of an image that is dropped on it, and says what it lacks', async () => {
     const demo = await browser.open({ empty: true })
     // As where no guest was built.
@@ -183,6 +215,30 @@ describe.runIf(hasChromium)('the page', () => {
     expect(await demo.act('move')).toMatch(/^Moved: /)
     expect(await demo.shown('started')).toEqual(await demo.shown('stopped'))
     expect(await side.getAttribute('id')).toBe('left')
+    await demo.page.context().close()
+  })
+
+  it
+    .runIf(hasSeabios)
+    .each([
+      ['CD', 'plasma.iso', () => bootCd(plasmaBootSector()), '320'],
+      ['Linux kernel', 'plasma.bzimage', () => bootKernel(plasmaBootSector()), '320'],
+      ...(hasGuest ? [['Linux kernel', 'bzImage', () => readFileSync(guestKernel), '720'] as const] : []),
+    ] as const)('boots a %s that is dropped on it, %s, and moves it', async (_, name, image, width) => {
+    const demo = await browser.open({ empty: true })
+    const screens = await ScreenWatch.of(demo.page)
+    await demo.page.setInputFiles('#file', { name, mimeType: '', buffer: Buffer.from(image()) })
+    expect(await demo.outcome()).toMatch(/runs: Your image/)
+    await demo.pace(FULL_SPEED, '300')
+    await demo.page.check('#prove')
+    // What the BIOS writes is a picture or two.
+    await screens.gaps(40)
+    expect(await demo.act('move')).toMatch(/^Moved: /)
+    const [stopped, started] = [await demo.shown('stopped'), await demo.shown('started')]
+    expect(started).toEqual(stopped)
+    expect(stopped.digest).toMatch(/^[0-9a-f]{64}$/)
+    expect(await demo.page.locator('#proof .started canvas').getAttribute('width')).toBe(width)
+    expect((await screens.gaps(20)).at(-1)).toMatchObject({ from: 0, to: 0 })
     await demo.page.context().close()
   })
 
@@ -219,6 +275,12 @@ describe.runIf(hasChromium)('the page', () => {
     expect(browser.complaints).toEqual([])
   })
 })
+
+/** The longest gap, or that which so many are not longer than. */
+function longest(gaps: readonly Gap[], part = 1): number {
+  const lengths = gaps.map(({ ms }) => ms).sort((a, b) => a - b)
+  return lengths[Math.ceil(lengths.length * part) - 1] ?? 0
+}
 
 function stillMs(demo: DemoPage): Promise<number> {
   return demo.page.locator('#proof').evaluate((proof) => Number(proof.dataset['freezeMs']))

@@ -10,7 +10,7 @@ describe('conformance', { timeout: 120_000 }, () => {
     const directory = temporaryDirectory()
     const sockets = [join(directory, 'a'), join(directory, 'b')]
     await startServe('bulk:size=64KiB', sockets)
-    const words = ['--socket', ...sockets, '--dangerous', '--strict', '--json']
+    const words = [...sockets.flatMap((path) => ['--socket', path]), '--dangerous', '--strict', '--json']
     const { code, stdout, stderr } = await stopcopy(['conformance', ...words])
     expect(stderr).toBe('')
     const lines = jsonLines(stdout)
@@ -38,7 +38,7 @@ describe('conformance', { timeout: 120_000 }, () => {
   it('tells people each check in a line, and the rule, request and answer of one that is asked for', async () => {
     const socket = join(temporaryDirectory(), 'a')
     await startServe('mtty', [socket])
-    const words = ['-s', socket, '--only', 'GET_INFO takes', 'argsz that is too small', '--verbose']
+    const words = ['-s', socket, '--only', 'GET_INFO takes', '--only', 'argsz that is too small', '--verbose']
     const { code, stdout, stderr } = await stopcopy(['conformance', ...words])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain(
@@ -74,19 +74,31 @@ describe('conformance', { timeout: 120_000 }, () => {
     expect(stderr).toBe('stopcopy: Cannot call the server conformant: 3 checks fail, see above (EPROTO)\n')
   })
 
-  it('waits once for a server that is gone, not at every check that is left', async () => {
+  it('waits once for a server that is gone, not at every check that is left, and is no success', async () => {
     const socket = join(temporaryDirectory(), 'a')
     // It ends with the connection that raw messages go over.
     const server = await startServe('mtty', [socket], '--once')
     const words = ['-s', `unix:${socket}`, '--only', 'by ioctl', '--json']
     const { code, stdout, stderr } = await stopcopy(['conformance', ...words])
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(code).toBe(1)
+    expect(stderr).toBe(
+      'stopcopy: Cannot call the server conformant: it took no connection any more and checks were left out, see above and let it run on (ENOTCONN)\n',
+    )
     await server.says(/client 1 left/)
     const checks = jsonLines(stdout).filter(({ type }) => type === 'check')
     expect(checks.length).toBeGreaterThan(5)
     for (const { reason } of checks) expect(reason).toMatch(/^the server takes no connection: /)
     const waited = checks.filter(({ elapsedMs }) => Number(elapsedMs) >= 5000)
     expect(waited).toHaveLength(1)
+  })
+
+  it('is no success when the server ends with its first client and checks need more of them', async () => {
+    const socket = join(temporaryDirectory(), 'a')
+    await startServe('mtty', [socket], '--once')
+    const { code, stdout, stderr } = await stopcopy(['conformance', '-s', socket, '--only', 'version:'])
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/because {3}the server went away when its client left/)
+    expect(stderr).toMatch(/it took no connection any more and checks were left out, see above/)
   })
 
   it.each([
@@ -111,12 +123,22 @@ describe('conformance', { timeout: 120_000 }, () => {
 
 describe('words that make no sense', () => {
   it.each([
-    [['serve', 'mtty'], /required option '-s, --socket <path...>' not specified/],
+    [['serve', 'mtty'], /required option '-s, --socket <path>' not specified/],
     [['serve', 'vfio-user:/run/x', '-s', '/run/y'], /another server has it, use mtty/],
-    [['serve', 'mtty', '-s', '/run/y', '/run/y'], /name each --socket once/],
+    [['serve', 'mtty', '-s', '/run/y', '-s', '/run/y'], /name each --socket once/],
     [['serve', 'mtty', '-s', '/run/y', '--dirty-rate', '1'], /it has none, use bulk/],
     [['serve', 'bulk', '-s', '/run/y', '--pattern', 'burst'], /give a --dirty-rate/],
     [['serve', 'mtty', '-s', '/run/y', '--quirk', 'mood'], /mood/],
+    [['serve', '--socket', '/run/y'], /missing required argument 'device'/],
+    [['serve', 'mtty', '--socket', ''], /it names no path, write unix:PATH/],
+    [['serve', 'mtty', '--socket', `/run/${'a'.repeat(103)}`], /has more than 107 bytes, shorten it/],
+    [['conformance', '--socket', `unix:/run/${'a'.repeat(103)}`], /has more than 107 bytes, shorten it/],
+    [['save', `vfio-user:/run/${'a'.repeat(103)}`, '-o', 'x'], /has more than 107 bytes, shorten it/],
+    [
+      ['restore', 'vfio-user:/run/x', 'y', '--max-memory', '1GiB'],
+      /its server has it already, leave --max-memory/,
+    ],
+    [['receive', 'vfio-user:/run/x', '-l', 'unix:/run/y', '--max-memory', '1'], /leave --max-memory out/],
     [['save', 'mtty', '-o', '/run/y', '--run'], /leave --run out/],
     [['restore', 'mtty', '/run/y', '--run'], /leave --run out/],
     [['save', 'vfio-user:/run/x', '-o', '/run/y', '-m', '/run/z'], /it has none|has none, use bulk/],

@@ -37,7 +37,7 @@ export async function startServe(
   sockets: readonly string[],
   ...words: string[]
 ): Promise<Serving> {
-  const running = start(['serve', device, '--socket', ...sockets, ...words])
+  const running = start(['serve', device, ...sockets.flatMap((path) => ['--socket', path]), ...words])
   onTestFinished(() => void running.child.kill('SIGKILL'))
   const watched = watchText(running)
   const last = sockets.at(-1)?.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')

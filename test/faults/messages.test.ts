@@ -68,8 +68,7 @@ function cases(): Case[] {
           for (const settleBy of decides ? SETTLEMENTS : (['ask'] as const))
             all.push({
               ...options,
-              // A slow machine must not decide where nothing is in the way; an ATTACH that comes after the end waits so
-              // long for its migration, and the case has 4 s.
+              // A slow machine must not decide where nothing is in the way.
               ...(isHarmless
                 ? {
                     migrate: { replyTimeoutMs: 8000 },

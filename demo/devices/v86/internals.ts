@@ -34,6 +34,12 @@ export interface V86Vga {
   readonly layers: readonly V86Layer[]
   readonly screen_width: number
   readonly screen_height: number
+  readonly virtual_width: number
+  /** What of the planes, and of the pixels made of them, is to be drawn anew: first and last. */
+  diff_plot_min: number
+  diff_plot_max: number
+  diff_addr_min: number
+  diff_addr_max: number
   screen_fill_buffer(): void
   get_state(): readonly unknown[]
 }
@@ -106,6 +112,11 @@ const INTERNALS: readonly (readonly [path: string, type: string])[] = [
   ['v86.cpu.devices.vga.pixel_buffer.length', 'number'],
   ['v86.cpu.devices.vga.graphical_mode', 'boolean'],
   ['v86.cpu.devices.vga.screen_fill_buffer', 'function'],
+  ['v86.cpu.devices.vga.virtual_width', 'number'],
+  ['v86.cpu.devices.vga.diff_plot_min', 'number'],
+  ['v86.cpu.devices.vga.diff_plot_max', 'number'],
+  ['v86.cpu.devices.vga.diff_addr_min', 'number'],
+  ['v86.cpu.devices.vga.diff_addr_max', 'number'],
   ['v86.cpu.devices.vga.get_state', 'function'],
   ['v86.cpu.devices.pci.devices.length', 'number'],
   ['v86.cpu.devices.pci.device_spaces.length', 'number'],

@@ -11,7 +11,7 @@ import { hardware } from './hardware.ts'
 import type { V86Core } from './internals.ts'
 import type { V86Machine, V86MachineOptions } from './options.ts'
 import { PowerOnImage } from './power-on-image.ts'
-import { frameOf } from './screen.ts'
+import { frameOf, hasDrawn } from './screen.ts'
 
 const DEFAULT_MEMORY_BYTES: number = 16 * 1024 * 1024
 const DEFAULT_VGA_BYTES: number = 2 * 1024 * 1024
@@ -47,6 +47,8 @@ class Machine implements V86Machine {
   readonly #ramOffset: number
   readonly #ramBytes: number
   #failure: unknown
+  /** It was let run and has done nothing yet. */
+  #isAsleep = false
   /** Whether the captured state is the machine's: its time stamp counter would go on while it is stopped. */
   #isCaptured = false
 
@@ -58,7 +60,7 @@ class Machine implements V86Machine {
     this.#ramOffset = cpu.mem8.byteOffset
     this.#ramBytes = cpu.mem8.length
     this.#powerOn = new PowerOnImage(core, this.ram, stateBytes)
-    this.#watch(options.onFailure)
+    this.#watch(options)
     const { onSerial } = options
     if (onSerial !== undefined) emulator.v86.add_listener('serial0-output-byte', onSerial)
     this.driver = this.#define(stateBytes, hardware(options))
@@ -67,6 +69,10 @@ class Machine implements V86Machine {
   get ram(): Uint8Array<ArrayBuffer> {
     const { buffer } = this.#core.cpu.wasm_memory
     return new Uint8Array(buffer, this.#ramOffset, this.#ramBytes)
+  }
+
+  get hasDrawn(): boolean {
+    return hasDrawn(this.#core.cpu.devices.vga)
   }
 
   frame(): ReturnType<V86Machine['frame']> {
@@ -116,6 +122,7 @@ class Machine implements V86Machine {
         this.#checkAlive('run')
         this.#powerOn.leave()
         this.#isCaptured = false
+        this.#isAsleep = true
         core.run()
       },
       quiesce: () => this.#stop(),
@@ -155,10 +162,14 @@ class Machine implements V86Machine {
   }
 
   /** A tick that throws would end the program, or leave the machine running for ever. */
-  #watch(onFailure: V86MachineOptions['onFailure']): void {
+  #watch({ onFailure, onWake, onWorked }: V86MachineOptions): void {
     const core = this.#core
     const tick = core.do_tick.bind(core)
     core.do_tick = () => {
+      if (this.#isAsleep && !core.stopping) {
+        this.#isAsleep = false
+        onWake?.()
+      }
       try {
         tick()
       } catch (error) {
@@ -168,6 +179,7 @@ class Machine implements V86Machine {
         core.tick_counter++
         onFailure?.(error)
       }
+      if (core.running) onWorked?.()
     }
   }
 

@@ -45,6 +45,10 @@ export interface V86MachineOptions {
   readonly screen?: HTMLElement
   /** Each byte that the machine sends on COM1. */
   readonly onSerial?: (byte: number) => void
+  /** It is about to work, for the first time since it was let run. */
+  readonly onWake?: () => void
+  /** It worked for some milliseconds: its screen may show another picture. */
+  readonly onWorked?: () => void
   /** The emulator failed and stands still: to save it, or to let it run, fails with EIO until it is reset. */
   readonly onFailure?: (cause: unknown) => void
 }
@@ -73,6 +77,11 @@ export interface V86Machine {
   readonly driver: DefinedDevice<{ stateBytes: ScalarField<number> }, 'ram' | 'vga' | 'rest'>
   /** RAM, a view taken anew: do not hold it across an `await`. */
   readonly ram: Uint8Array<ArrayBuffer>
+  /**
+   * Whether the screen may show another picture than the last {@link V86Machine.frame}: what v86 tells without
+   * a look at it, which it does not of text and of SVGA modes.
+   */
+  readonly hasDrawn: boolean
   /** The screen now; undefined where there is nothing to show yet. */
   frame(): V86Frame | undefined
   /** PS/2 scan codes from the keyboard (set 1): make, and break as make + 0x80. */

@@ -1,20 +1,22 @@
 /**
- * `stopcopy conformance --socket PATH`.
+ * `stopcopy conformance --socket PATH` and `stopcopy conformance DEVICE`.
  *
  * @module
  */
 
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { VfioError } from '../../errors.ts'
 import type { ServerFacts, WireFinding } from '../../vfio-user/index.ts'
-import { durationOption, socketOption } from '../arguments.ts'
+import { durationOption, ownDeviceArgument, socketOption } from '../arguments.ts'
 import { type Check, ConformanceChecks } from '../conformance-checks.ts'
 import { checkLines, count, serverLine, type Tally, tallyLine } from '../conformance-text.ts'
+import { DeviceChecks } from '../device-checks.ts'
+import type { OwnSpec } from '../device-spec.ts'
 import { UsageError } from '../failure.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface Options {
-  readonly socket: readonly string[]
+  readonly socket?: readonly string[]
   readonly only?: readonly string[]
   readonly readOnly?: true
   readonly dangerous?: true
@@ -28,16 +30,21 @@ interface Options {
 export function addConformance(program: Command, terminal: Terminal): void {
   program
     .command('conformance')
-    .summary('what a vfio-user server gets wrong')
+    .summary('what a device, or a vfio-user server, gets wrong')
     .description(
-      'Check a vfio-user server: raw messages first, right and wrong ones, then the conformance suite of stopcopy over a client. Each check passes, fails, or does not apply; what a known server is known for is told as such. The device must be one that nobody needs: it is stopped, saved, loaded and reset.',
+      'Check a device that a module of yours makes (or one of stopcopy) by the conformance suite of stopcopy, with failures that are injected into it. Or check a vfio-user server: raw messages first, right and wrong ones, then the suite over a client. Each check passes, fails, or does not apply; what a known server is known for is told as such. The device must be one that nobody needs: it is stopped, saved, loaded and reset.',
     )
+    .addArgument(ownDeviceArgument('[device]'))
     .addOption(
       socketOption(
         'the UNIX socket of the server; again for a second device of the same kind, which some checks need',
       ),
     )
-    .option('--only <text...>', 'run the checks whose name has this in it')
+    .addOption(
+      new Option('--only <text>', 'run the checks whose name has this in it; again for more').argParser(
+        (text, texts?: readonly string[]) => [...(texts ?? []), text],
+      ),
+    )
     .option('--read-only', 'only ask: the device goes on unharmed')
     .option('--dangerous', 'also check what known servers die of')
     .option('--strict', 'known differences count as failures')
@@ -47,27 +54,31 @@ export function addConformance(program: Command, terminal: Terminal): void {
     .addHelpText(
       'after',
       `
-Exit code 0: nothing fails but what a known server is known for. 1: something does.
+Exit code 0: nothing fails but what a known server is known for. 1: something
+does, or the server ended before the checks did.
 
 Examples:
+  $ stopcopy conformance ./my-device.mjs
   $ stopcopy conformance --socket /run/device.sock
   $ stopcopy conformance -s /run/device.sock --only region --only irqs --verbose
   $ stopcopy conformance -s /run/one.sock -s /run/two.sock --json`,
     )
-    .action((options: Options) => runConformance(options, terminal))
+    .action((spec: OwnSpec | undefined, options: Options) => runConformance(spec, options, terminal))
 }
 
-async function runConformance(options: Options, terminal: Terminal): Promise<void> {
-  const { socket: paths, only, timeout: timeoutMs, json } = options
-  if (timeoutMs === 0) throw new UsageError('Cannot wait for an answer: --timeout must be above 0')
-  if (options.readOnly && options.dangerous)
-    throw new UsageError('Cannot only ask and be dangerous: leave out --read-only or --dangerous')
+async function runConformance(
+  spec: OwnSpec | undefined,
+  options: Options,
+  terminal: Terminal,
+): Promise<void> {
+  checkOptions(spec, options)
+  const { only, json } = options
   if (json) terminal.useJsonLines()
   const { signal } = terminal
-  const checks = new ConformanceChecks({ paths, timeoutMs, signal })
+  const checks = spec === undefined ? serverChecks(options, signal) : new DeviceChecks(spec, signal)
   try {
-    const facts = await checks.facts()
-    tellServer(paths[0] ?? '', facts, options, terminal)
+    if (checks instanceof DeviceChecks) tellDevice(await checks.facts(), options, terminal)
+    else tellServer(options.socket?.[0] ?? '', await checks.facts(), options, terminal)
     const chosen = (await checks.list()).filter(({ name }) => isChosen(name, only))
     if (chosen.length === 0)
       throw new UsageError(`Cannot check: no check has "${only?.join('", "')}" in its name`)
@@ -83,10 +94,29 @@ async function runConformance(options: Options, terminal: Terminal): Promise<voi
     }
     if (json) terminal.json({ type: 'summary', ...tally })
     else terminal.print(tallyLine(tally))
-    conclude(tally, options.strict === true)
+    conclude(tally, options.strict === true, checks.wasGone, spec === undefined ? 'server' : 'device')
   } finally {
     await checks.close()
   }
+}
+
+function serverChecks({ socket = [], timeout: timeoutMs }: Options, signal: AbortSignal): ConformanceChecks {
+  return new ConformanceChecks({ paths: socket, timeoutMs, signal })
+}
+
+function checkOptions(
+  spec: OwnSpec | undefined,
+  { socket, readOnly, dangerous, strict, timeout }: Options,
+): void {
+  if ((spec === undefined) === (socket === undefined))
+    throw new UsageError('Cannot check: name a device, or the --socket of a server')
+  if (spec !== undefined && (readOnly || dangerous || strict))
+    throw new UsageError(
+      'Cannot check a device that is created here so: --read-only, --dangerous and --strict are for servers, leave them out',
+    )
+  if (timeout === 0) throw new UsageError('Cannot wait for an answer: --timeout must be above 0')
+  if (readOnly && dangerous)
+    throw new UsageError('Cannot only ask and be dangerous: leave out --read-only or --dangerous')
 }
 
 function isChosen(name: string, only: readonly string[] | undefined): boolean {
@@ -101,11 +131,25 @@ function held({ safety }: Check, { readOnly, dangerous }: Options): string | und
   return undefined
 }
 
-function conclude({ fail, known }: Tally, isStrict: boolean): void {
+function conclude({ fail, known }: Tally, isStrict: boolean, wasGone: boolean, what: string): void {
   const failures = fail + (isStrict ? known : 0)
-  if (failures === 0) return
   const checks = failures === 1 ? '1 check fails' : `${failures} checks fail`
-  throw new VfioError('EPROTO', `Cannot call the server conformant: ${checks}, see above`)
+  const action = `Cannot call the ${what} conformant`
+  if (wasGone) {
+    const more = failures === 0 ? '' : `, and ${checks}`
+    const reason = `it took no connection any more and checks were left out${more}`
+    throw new VfioError('ENOTCONN', `${action}: ${reason}, see above and let it run on`)
+  }
+  if (failures > 0) throw new VfioError('EPROTO', `${action}: ${checks}, see above`)
+}
+
+function tellDevice(
+  { name, options: device }: Awaited<ReturnType<DeviceChecks['facts']>>,
+  { json }: Options,
+  terminal: Terminal,
+): void {
+  if (json) terminal.json({ type: 'device', device })
+  else terminal.print(`Checking ${name}, which is created anew for each check`)
 }
 
 function tellServer(path: string, facts: ServerFacts, { json }: Options, terminal: Terminal): void {

@@ -8,10 +8,20 @@ import type { Command } from 'commander'
 import { VfioError } from '../../errors.ts'
 import type { ReceiveProgress } from '../../migrate/index.ts'
 import { fileSink, type Listener, listen, type TlsOptions } from '../../node/index.ts'
+import { isWebSocketUrl, parseTransportUrl } from '../../node/transport-url.ts'
 import { DeviceState } from '../../uapi/state.ts'
-import { deviceArgument, durationOption, maxMemoryOption, urlOption } from '../arguments.ts'
+import {
+  checkMaxMemory,
+  deviceArgument,
+  durationOption,
+  MAX_MEMORY_BYTES,
+  maxMemoryOption,
+  originOption,
+  urlOption,
+} from '../arguments.ts'
 import { storeMemory } from '../device-memory.ts'
-import type { DeviceSpec } from '../device-spec.ts'
+import { loadDeviceModule } from '../device-module.ts'
+import { type DeviceSpec, noMemory } from '../device-spec.ts'
 import { type Failure, failureLine, failureOf, UsageError } from '../failure.ts'
 import { DestinationBar } from '../migration-bar.ts'
 import { destinationLines } from '../migration-text.ts'
@@ -27,8 +37,9 @@ import { readTls, type TlsFiles } from '../tls-files.ts'
 interface Options extends TlsFiles {
   readonly listen: string
   readonly allowRemote?: true
+  readonly allowOrigin?: readonly string[]
   readonly mutual?: true
-  readonly maxMemory: number
+  readonly maxMemory?: number
   readonly ticket?: string
   readonly readyTimeout: number
   readonly idleTimeout: number
@@ -52,13 +63,14 @@ export function addReceive(program: Command, terminal: Terminal): void {
     .command('receive')
     .summary('a live device from another process')
     .description(
-      'Wait for a device that another stopcopy sends, and run it. Prints the URL it listens on first. A peer that is refused or breaks off costs one line on stderr, and the next one can come. A device of a vfio-user server runs there on; whether it outlives this command is up to the server.',
+      'Wait for a device that another stopcopy sends, and run it. Prints the URL it listens on first. A peer that is refused or breaks off costs one line on stderr, and the next one can come. A module of yours is asked for a device by what is offered, and may refuse it. A device of a vfio-user server runs there on; whether it outlives this command is up to the server.',
     )
     .addArgument(deviceArgument('[device]'))
     .addOption(
       urlOption('-l, --listen <url>', 'unix:PATH, tcp:HOST:PORT, tls:HOST:PORT or ws:HOST:PORT/PATH'),
     )
     .option('--allow-remote', 'let other machines in that prove nothing (tcp:, ws:)')
+    .addOption(originOption())
     .option('--cert <file>', 'certificate of this end, PEM (tls:, wss:)')
     .option('--key <file>', 'key of the certificate, PEM')
     .option('--mutual', 'ask sources for a certificate that --ca has signed')
@@ -79,6 +91,8 @@ Examples:
   $ stopcopy receive --listen tcp:127.0.0.1:4711 --keep --run-for 5s
   $ stopcopy receive bulk -l unix:/tmp/here --memory-out copy.img
   $ stopcopy receive vfio-user:/run/device.sock -l unix:/tmp/here
+  $ stopcopy receive ./my-device.mjs -l ws:127.0.0.1:4281/take --keep \\
+      --allow-origin http://127.0.0.1:4280
   $ stopcopy receive -l tls:0.0.0.0:4711 --cert c.pem --key k.pem \\
       --ca ca.pem --mutual`,
     )
@@ -103,7 +117,7 @@ class Receive {
     ticket?.checkUnused()
     this.#end = new ReceivingEnd({
       spec: this.#spec,
-      maxMemory: options.maxMemory,
+      maxMemory: options.maxMemory ?? MAX_MEMORY_BYTES,
       receive: {
         signal: terminal.signal,
         readyTimeoutMs: options.readyTimeout,
@@ -118,6 +132,8 @@ class Receive {
 
   async run(): Promise<void> {
     const { signal } = this.#terminal
+    // Before somebody sends a device that it can not take.
+    if (this.#spec?.type === 'module') await loadDeviceModule(this.#spec.path)
     const listener = await this.#listen()
     try {
       if (this.#options.json) this.#json({ type: 'listening', url: listener.url })
@@ -132,12 +148,12 @@ class Receive {
       await listener.close()
       // What was canceled is told to its source, and thrown away, first.
       await this.#end.quiet()
-      await this.#ran?.device.close()
+      await this.#leave(this.#ran)
     }
   }
 
   async #listen(): Promise<Listener> {
-    const { listen: url, allowRemote, mutual } = this.#options
+    const { listen: url, allowRemote, allowOrigin, mutual } = this.#options
     const tls: TlsOptions = {
       ...(await readTls(this.#options)),
       ...(mutual === undefined ? {} : { requestClientCert: true }),
@@ -146,6 +162,7 @@ class Receive {
       signal: this.#terminal.signal,
       tls,
       ...(allowRemote === undefined ? {} : { allowRemote }),
+      ...(allowOrigin === undefined ? {} : { origins: allowOrigin }),
       onRefused: (error) => this.#onRefused(undefined, error),
     })
   }
@@ -155,10 +172,12 @@ class Receive {
     const { runFor, memoryOut, json } = this.#options
     const { signal, colors } = this.#terminal
     this.#bar.stop()
-    await this.#ran?.device.close()
+    const at = opened.describe?.()
+    const last = this.#ran
     this.#ran = opened
-    if (json) this.#json({ type: 'report', peer, device: opened.options, report })
-    else this.#terminal.print(destinationLines(report, opened.name, peer, colors))
+    await this.#leave(last)
+    if (json) this.#json({ type: 'report', peer, device: opened.options, at, report })
+    else this.#terminal.print(destinationLines(report, opened.name, peer, colors, at))
     if (report.owner === 'undecided') return
     await pause(wasCut(closed) ? Math.max(runFor, CUT_MS) : runFor, signal)
     if (memoryOut === undefined || opened.memory === undefined) return
@@ -166,6 +185,16 @@ class Receive {
     await writeMemory(opened, memoryOut, signal)
     if (json) this.#json({ type: 'memory', memoryOut, sequence: opened.bulk?.sequence })
     else this.#terminal.print(`Stopped it; its memory is in ${memoryOut}`)
+  }
+
+  /** Closes the device that ran, and says where it was then. */
+  async #leave(opened: OpenedDevice | undefined): Promise<void> {
+    if (opened === undefined) return
+    const { options, name, describe, close } = opened
+    const at = describe?.()
+    if (at !== undefined && this.#options.json) this.#json({ type: 'closed', device: options, at })
+    else if (at !== undefined) this.#terminal.print(`Closed ${name} at ${at}`)
+    await close()
   }
 
   #onProgress(progress: ReceiveProgress, { options }: OpenedDevice): void {
@@ -176,7 +205,7 @@ class Receive {
 
   #onRefused(peer: string | undefined, error: unknown): void {
     this.#bar.stop()
-    const failure: Failure = failureOf(error)
+    const failure = withOption(failureOf(error))
     this.#json({ type: 'refused', ...(peer === undefined ? {} : { peer }), error: failure })
     // Whoever interrupted it knows.
     if (this.#terminal.signal.aborted) return
@@ -190,11 +219,20 @@ class Receive {
   }
 }
 
-function checkOptions(spec: DeviceSpec | undefined, { memoryOut, mutual, ca }: Options): void {
+/** The command's own name for what a program passes. */
+function withOption(failure: Failure): Failure {
+  return { ...failure, message: failure.message.replace('see `origins`', 'name it with --allow-origin') }
+}
+
+function checkOptions(
+  spec: DeviceSpec | undefined,
+  { listen: url, allowOrigin, maxMemory, memoryOut, mutual, ca }: Options,
+): void {
+  if (spec !== undefined) checkMaxMemory(spec, maxMemory)
+  if (allowOrigin !== undefined && !isWebSocketUrl(parseTransportUrl(url)))
+    throw new UsageError('Cannot let pages in: they only come by ws: or wss:, leave --allow-origin out')
   if (memoryOut !== undefined && spec !== undefined && spec.type !== 'bulk')
-    throw new UsageError(
-      `Cannot write memory: a device of type ${spec.type} has none, leave --memory-out out`,
-    )
+    throw new UsageError(`Cannot write memory: ${noMemory(spec)}, leave --memory-out out`)
   if (memoryOut !== undefined && isStdio(memoryOut))
     throw new UsageError('Cannot write memory to stdout: it is written beside a file and renamed, name one')
   if (mutual && ca === undefined)

@@ -5,7 +5,6 @@
  */
 
 import { type Command, Option } from 'commander'
-import { type BulkWorkload, type BulkPattern } from '../../devices/index.ts'
 import { VfioError } from '../../errors.ts'
 import { migrate, MigrationError, type MigrateEvent, type MigrateReport } from '../../migrate/index.ts'
 import { byteRateOption, countOption, deviceArgument, durationOption, urlOption } from '../arguments.ts'
@@ -22,12 +21,10 @@ import type { Terminal } from '../terminal.ts'
 import { TicketFile } from '../ticket-file.ts'
 import { plotTimeline } from '../timeline-plot.ts'
 import { clientTls, type ClientTlsFiles, tlsOptions } from '../tls-files.ts'
+import { checkWorkload, workloadOf, type WorkloadOptions, workloadOptions } from '../workload-options.ts'
 
-interface Options extends ClientTlsFiles {
+interface Options extends ClientTlsFiles, WorkloadOptions {
   readonly to: string
-  readonly memory?: string
-  readonly dirtyRate: number
-  readonly pattern?: BulkPattern
   readonly runFor: number
   readonly downtimeLimit: number
   readonly bandwidthLimit?: number
@@ -53,27 +50,12 @@ export function addSend(program: Command, terminal: Terminal): void {
     .command('send')
     .summary('a live device to another process')
     .description(
-      'Create a device, or take the one of a vfio-user server, let it work, and migrate it to a stopcopy that receives: it works on while its state is sent, and stops for the last of it. Never do both ends run.',
+      'Create a device, have a module of yours make one, or take the one of a vfio-user server, let it work, and migrate it to a stopcopy that receives: it works on while its state is sent, and stops for the last of it. Never do both ends run.',
     )
     .addArgument(deviceArgument())
     .addOption(urlOption('-t, --to <url>', 'where it listens, as receive prints it'))
-    .option('-m, --memory <file>', 'the bytes of this file are the memory of the bulk device')
-    .addOption(
-      countOption(
-        '--dirty-rate <pages>',
-        'pages a second that the bulk device writes',
-        0,
-        0xffff_ffff,
-      ).default(0),
-    )
-    .addOption(
-      new Option('--pattern <name>', 'which pages it writes').choices([
-        'uniform',
-        'hot-set',
-        'sweep',
-        'burst',
-      ]),
-    )
+  for (const option of workloadOptions()) command.addOption(option)
+  command
     .addOption(durationOption('--run-for <time>', 'let the device run before it is sent', '0'))
     .addOption(
       durationOption(
@@ -119,6 +101,7 @@ Exit code 0: the destination runs the device. 1: it does not; stderr says who.
 Examples:
   $ stopcopy send bulk:size=512MiB --dirty-rate 20000 --to unix:/tmp/here
   $ stopcopy send bulk -m disk.img --to tcp:127.0.0.1:4711 --downtime-limit 50ms
+  $ stopcopy send ./my-device.mjs --to ws:127.0.0.1:4281/take
   $ stopcopy send vfio-user:/run/device.sock --to unix:/tmp/here
   $ stopcopy send mtty --to tls:host:4711 --ca ca.pem --cert c.pem --key k.pem`,
     )
@@ -148,25 +131,20 @@ class Send {
     const { signal } = this.#terminal
     const { to } = this.#options
     const route = new Route(to, await clientTls(this.#options))
-    const opened = await openNamed(this.#spec, this.#options.memory, this.#workload, signal)
+    const opened = await openNamed(this.#spec, this.#options.memory, workloadOf(this.#options), signal)
     try {
       await pause(this.#options.runFor, signal)
       const report = await this.#migrate(opened, route).finally(() => this.#bar.stop())
       this.#timeline.report = report
       if (this.#options.plot !== undefined)
         await writeText(this.#options.plot, plotTimeline(this.#timeline, opened.name))
-      if (this.#options.json) this.#terminal.json({ type: 'report', device: opened.options, to, report })
-      else this.#terminal.print(sourceLines(report, opened.name, to, this.#terminal.colors))
+      const at = opened.describe?.()
+      if (this.#options.json) this.#terminal.json({ type: 'report', device: opened.options, at, to, report })
+      else this.#terminal.print(sourceLines(report, opened.name, to, this.#terminal.colors, at))
     } finally {
       this.#release?.()
-      await opened.device.close()
+      await opened.close()
     }
-  }
-
-  get #workload(): { workload?: BulkWorkload } {
-    const { dirtyRate, pattern } = this.#options
-    if (dirtyRate === 0) return {}
-    return { workload: { pagesPerSecond: dirtyRate, ...(pattern === undefined ? {} : { pattern }) } }
   }
 
   async #migrate(opened: OpenedDevice, route: Route): Promise<MigrateReport> {
@@ -218,16 +196,8 @@ class Send {
   }
 }
 
-function checkOptions(
-  spec: DeviceSpec,
-  { memory, dirtyRate, pattern, downtimeLimit, timeout }: Options,
-): void {
-  if (spec.type !== 'bulk' && (memory !== undefined || dirtyRate > 0 || pattern !== undefined))
-    throw new UsageError(`Cannot give ${spec.type} memory or a workload: it has none, use bulk`)
-  if (spec.type === 'bulk' && memory !== undefined && (spec.size !== undefined || spec.seed !== undefined))
-    throw new UsageError('Cannot take a file as memory: size and seed come from the file, leave them out')
-  if (pattern !== undefined && dirtyRate === 0)
-    throw new UsageError('Cannot follow a pattern: the device writes nothing, give a --dirty-rate')
-  if (downtimeLimit === 0 || timeout === 0)
+function checkOptions(spec: DeviceSpec, options: Options): void {
+  checkWorkload(spec, options)
+  if (options.downtimeLimit === 0 || options.timeout === 0)
     throw new UsageError('Cannot migrate in no time: --downtime-limit and --timeout must be above 0')
 }

@@ -5,17 +5,17 @@
  */
 
 import { type Command, Option } from 'commander'
-import type { BulkPattern } from '../../devices/index.ts'
 import { VfioError } from '../../errors.ts'
 import { fdPassingObstacle } from '../../node/index.ts'
 import { deviceStateName } from '../../uapi/state.ts'
 import type { ServeEvent, ServeOptions, ServeReport, ServerQuirks } from '../../vfio-user/index.ts'
-import { countOption, ownDeviceArgument, socketOption } from '../arguments.ts'
+import { ownDeviceArgument, socketOption } from '../arguments.ts'
 import type { OwnSpec } from '../device-spec.ts'
 import { failureLine, failureOf, UsageError } from '../failure.ts'
 import { type OpenedDevice, openFresh } from '../open-device.ts'
 import { ServedSocket } from '../served-socket.ts'
 import type { Terminal } from '../terminal.ts'
+import { checkWorkload, workloadOf, type WorkloadOptions, workloadOptions } from '../workload-options.ts'
 
 /** Ways of a server, by the name that a person types. */
 const QUIRKS: Readonly<Record<string, Partial<ServerQuirks>>> = {
@@ -26,11 +26,8 @@ const QUIRKS: Readonly<Record<string, Partial<ServerQuirks>>> = {
   'no-bus-master': { requireBusMaster: false },
 }
 
-interface Options {
+interface Options extends WorkloadOptions {
   readonly socket: readonly string[]
-  readonly memory?: string
-  readonly dirtyRate: number
-  readonly pattern?: BulkPattern
   readonly keepState?: true
   readonly resetKeepsState?: true
   readonly quirk?: readonly string[]
@@ -42,31 +39,18 @@ interface Options {
 
 /** Adds the command. */
 export function addServe(program: Command, terminal: Terminal): void {
-  program
+  const command = program
     .command('serve')
     .summary('a device to other programs, over vfio-user')
     .description(
-      'Create a device and serve it as a PCI device over vfio-user, as QEMU and others take it: one client after the other, until the command is interrupted. Prints the socket it listens on first, then a line for what clients do.',
+      'Create a device, or have a module of yours make it, and serve it as a PCI device over vfio-user, as QEMU and others take it: one client after the other, until the command is interrupted. Prints the socket it listens on first, then a line for what clients do.',
     )
     .addArgument(ownDeviceArgument())
-    .addOption(socketOption('the UNIX socket; again for another device of the same kind'))
-    .option('-m, --memory <file>', 'the bytes of this file are the memory of the bulk device')
     .addOption(
-      countOption(
-        '--dirty-rate <pages>',
-        'pages a second that the bulk device writes',
-        0,
-        0xffff_ffff,
-      ).default(0),
+      socketOption('the UNIX socket; again for another device of the same kind').makeOptionMandatory(),
     )
-    .addOption(
-      new Option('--pattern <name>', 'which pages it writes').choices([
-        'uniform',
-        'hot-set',
-        'sweep',
-        'burst',
-      ]),
-    )
+  for (const option of workloadOptions()) command.addOption(option)
+  command
     .option('--keep-state', 'the device outlives its client; without, it is reset for the next one')
     .option('--reset-keeps-state', 'a reset leaves the migration state alone, as with libvfio-user')
     .addOption(new Option('--quirk <name...>', 'another way of a server').choices(Object.keys(QUIRKS)))
@@ -126,18 +110,20 @@ class Serve {
       await aborted(signal)
     } finally {
       for (const served of sockets) await served.close()
-      for (const { device } of opened) await device.close()
+      for (const { close } of opened) await close()
     }
   }
 
   #open(signal: AbortSignal): Promise<OpenedDevice> {
-    const { memory, dirtyRate, pattern } = this.#options
-    const workload = { pagesPerSecond: dirtyRate, ...(pattern === undefined ? {} : { pattern }) }
-    return openFresh(this.#spec, memory, dirtyRate === 0 ? {} : { workload }, signal)
+    return openFresh(this.#spec, this.#options.memory, workloadOf(this.#options), signal)
   }
 
-  #socket(path: string, { device, pci }: OpenedDevice, signal: AbortSignal): ServedSocket {
-    if (pci === undefined) throw new VfioError('EINVAL', 'Cannot serve: the device is no PCI device')
+  #socket(path: string, { device, pci, name: which }: OpenedDevice, signal: AbortSignal): ServedSocket {
+    if (pci === undefined)
+      throw new VfioError(
+        'EINVAL',
+        `Cannot serve ${which}: it is no PCI device, return a pci beside its driver`,
+      )
     const { keepState, resetKeepsState, quirk = [] } = this.#options
     const serve: Omit<ServeOptions, 'signal' | 'onEvent'> = {
       pci,
@@ -225,13 +211,9 @@ function aborted(signal: AbortSignal): Promise<void> {
   })
 }
 
-function checkOptions(spec: OwnSpec, { memory, dirtyRate, pattern, socket }: Options): void {
-  if (spec.type !== 'bulk' && (memory !== undefined || dirtyRate > 0 || pattern !== undefined))
-    throw new UsageError(`Cannot give ${spec.type} memory or a workload: it has none, use bulk`)
-  if (spec.type === 'bulk' && memory !== undefined && (spec.size !== undefined || spec.seed !== undefined))
-    throw new UsageError('Cannot take a file as memory: size and seed come from the file, leave them out')
-  if (pattern !== undefined && dirtyRate === 0)
-    throw new UsageError('Cannot follow a pattern: the device writes nothing, give a --dirty-rate')
+function checkOptions(spec: OwnSpec, options: Options): void {
+  checkWorkload(spec, options)
+  const { socket } = options
   if (new Set(socket).size < socket.length)
     throw new UsageError('Cannot serve two devices on one socket: name each --socket once')
 }

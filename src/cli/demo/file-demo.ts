@@ -109,8 +109,8 @@ class FileDemo {
       const stream = { ...found, sections, truncated: found.sectionCount > sections.length }
       return { memoryBytes: this.#memoryBytes, steps: this.#steps, stream, walk: WALK, equal: true, damage }
     } finally {
-      await source.device.close()
-      await destination.device.close()
+      await source.close()
+      await destination.close()
     }
   }
 

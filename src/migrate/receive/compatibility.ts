@@ -42,24 +42,39 @@ export function checkOffer(hello: Hello, here: readonly DeviceIdentity[], hasMem
       `the source has ${hello.streams.length} devices and this side ${here.length}, open the same devices at both ends`,
     )
   for (const [index, { identity }] of hello.streams.entries())
-    checkIdentity(identity, here[index] as DeviceIdentity, here.length === 1 ? '' : ` (device ${index})`)
+    checkIdentity(
+      identity,
+      here[index] as DeviceIdentity,
+      'source',
+      here.length === 1 ? '' : ` (device ${index})`,
+    )
 }
 
-function checkIdentity(offered: DeviceIdentity, here: DeviceIdentity, place: string): void {
+/**
+ * Compares one device here with one of the source's, or with the one that a stream holds.
+ *
+ * @throws {@link VfioError} as {@link checkOffer}; its message begins with the reason
+ */
+export function checkIdentity(
+  offered: DeviceIdentity,
+  here: DeviceIdentity,
+  from: 'source' | 'stream',
+  place = '',
+): void {
   if (offered.type !== here.type)
     throw new VfioError(
       'EINVAL',
-      `the source's device${place} is a "${offered.type}" and the one here a "${here.type}", open a "${offered.type}"`,
+      `the ${from}'s device${place} is a "${offered.type}" and the one here a "${here.type}", open a "${offered.type}"`,
     )
   if (offered.stream !== here.stream)
     throw new VfioError(
       'EINVAL',
-      `the source's "${offered.type}"${place} sends a ${offered.stream} stream and the one here loads a ${here.stream} one, use the same kind of device`,
+      `the ${from}'s "${offered.type}"${place} sends a ${offered.stream} stream and the one here loads a ${here.stream} one, use the same kind of device`,
     )
   if (offered.version < 1 || offered.version > here.version)
     throw new VfioError(
       'EOPNOTSUPP',
-      `the source's "${offered.type}"${place} has state version ${offered.version} and the one here loads 1 to ${here.version}, use a newer release of the device here`,
+      `the ${from}'s "${offered.type}"${place} has state version ${offered.version} and the one here loads 1 to ${here.version}, use a newer release of the device here`,
     )
   const isSame =
     offered.fingerprint.every((byte, at) => byte === here.fingerprint[at]) &&
@@ -70,7 +85,7 @@ function checkIdentity(offered: DeviceIdentity, here: DeviceIdentity, place: str
   const difference = configurationDifference(
     comparable(here.configuration, ofState),
     comparable(offered.configuration, ofState),
-  )?.replace('in the stream', 'at the source')
+  )?.replace('in the stream', from === 'source' ? 'at the source' : 'in the stream')
   if (difference === undefined && ofState) return
   throw new VfioError(
     'EINVAL',

@@ -255,6 +255,11 @@ export class Receiver {
   /** The migration of a further connection, which may come before HELLO was looked at. */
   async #find(id: string): Promise<IncomingMigration> {
     if (this.#current?.id === id) return this.#current
+    if (outcomeOf(id) !== undefined)
+      throw new VfioError(
+        'EPROTO',
+        'Cannot receive: a connection came to a migration that is over, migrate anew',
+      )
     const { helloTimeoutMs } = this.#options
     let look: (() => void) | undefined
     const found = new Promise<IncomingMigration>((resolve) => {

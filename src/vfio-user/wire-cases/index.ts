@@ -69,6 +69,11 @@ export class WireConformance {
     this.cases = allCases().map(({ run, ...rule }) => ({ ...rule, run: () => run(bench) }))
   }
 
+  /** Whether a case found the server gone, and so does not apply: what was found is not all there is. */
+  get wasGone(): boolean {
+    return this.#bench.wasGone
+  }
+
   /** What the server says of itself. @throws {@link VfioError} when it cannot be asked */
   facts(): Promise<ServerFacts> {
     return this.#bench.facts()

@@ -53,10 +53,16 @@ export class WireBench {
   /** Why there is no connection. */
   #parted = ''
   #isGone = false
+  #wasGone = false
 
   constructor(options: WireBenchOptions) {
     this.#options = options
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+  }
+
+  /** Whether a case found the server gone. */
+  get wasGone(): boolean {
+    return this.#wasGone
   }
 
   /** What the server says of itself; it is asked once. */
@@ -158,6 +164,7 @@ export class WireBench {
         if (!this.#wasConnected) throw error
         if (performance.now() >= endMs) {
           this.#isGone = true
+          this.#wasGone = true
           throw new NotApplicable(`the server went away ${this.#parted}`, { cause: error })
         }
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS))

@@ -12,6 +12,10 @@ describe('parseDeviceSpec', () => {
     ['bulk:seed=0xffffffff', { type: 'bulk', seed: 0xffff_ffff }],
     ['vfio-user:unix:/run/a', { type: 'vfio-user', path: '/run/a' }],
     ['vfio-user:/run/a:b,c=d', { type: 'vfio-user', path: '/run/a:b,c=d' }],
+    ['./a.mjs', { type: 'module', path: './a.mjs' }],
+    ['../a b.ts', { type: 'module', path: '../a b.ts' }],
+    ['/a/b.js', { type: 'module', path: '/a/b.js' }],
+    ['file:///a/b.mts', { type: 'module', path: 'file:///a/b.mts' }],
   ])('reads %s and adds nothing', (text, spec) => {
     expect(parseDeviceSpec(text)).toEqual(spec)
   })
@@ -19,7 +23,11 @@ describe('parseDeviceSpec', () => {
   it.each([
     ['', /there is no device ""/],
     ['floppy', /there is no device "floppy", use mtty\[:ports=1\|2\], bulk\[.* or vfio-user:/],
-    ['vfio-user:', /there is no device "vfio-user"/],
+    ['vfio-user:', /it names no path, write unix:PATH/],
+    [`vfio-user:/${'a'.repeat(107)}`, /has more than 107 bytes, shorten it/],
+    ['a.mjs', /there is no device "a\.mjs", use .*\.\/MODULE\.mjs or/],
+    ['./a', /"\.\/a": it is no module, name a file that ends in \.mjs, \.js or \.ts/],
+    ['.../a.mjs', /there is no device/],
     ['MTTY', /there is no device "MTTY"/],
     ['mtty:', /"" is no option/],
     ['mtty:ports', /"ports" is no option/],
@@ -44,8 +52,9 @@ describe('parseDeviceSpec', () => {
 describe('parseOwnSpec', () => {
   it('reads devices that are created here, and no others', () => {
     expect(parseOwnSpec('mtty:ports=2')).toEqual({ type: 'mtty', ports: 2 })
+    expect(parseOwnSpec('./a.mjs')).toEqual({ type: 'module', path: './a.mjs' })
     expect(() => parseOwnSpec('vfio-user:/run/a')).toThrow(
-      /another server has it, use mtty\[:ports=1\|2\] or bulk\[/,
+      /another server has it, use mtty\[:ports=1\|2\], bulk\[.* or \.\/MODULE\.mjs$/,
     )
   })
 })

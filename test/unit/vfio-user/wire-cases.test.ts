@@ -139,6 +139,7 @@ describe('a server that is wrong', () => {
   it('and answers everything with success fails everywhere, and hangs nowhere', async () => {
     const bench = new WireConformance({ connect: async () => yesServer(), timeoutMs: 200 })
     const findings = await runAll(bench)
+    expect(bench.wasGone).toBe(false)
     await bench.close()
     const failed = findings.filter(({ status }) => status === 'fail').length
     expect(failed).toBeGreaterThan(50)
@@ -162,6 +163,7 @@ describe('a server that is wrong', () => {
     )
     expect(gone.length).toBeGreaterThan(50)
     expect(new Set(gone.map(({ reason }) => reason)).size).toBe(1)
+    expect(bench.wasGone).toBe(true)
   })
 
   it('and does not agree on a version cannot be checked', async () => {

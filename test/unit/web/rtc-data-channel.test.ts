@@ -66,6 +66,18 @@ describe('rtcDataChannelDuplex', () => {
     expect(await codeOf(() => duplex.write([pattern(1)]))).toBe('EPIPE')
   })
 
+  it('keeps what the browser says about the end of the channel', async () => {
+    const [here, there] = channels()
+    const pair = [rtcDataChannelDuplex(here), rtcDataChannelDuplex(there)] as const
+    await pair[0].open!()
+    const error = new Error('User-Initiated Abort, reason=Close called')
+    const reading = failureOf(() => pair[0].read(new Uint8Array(1)))
+    here.emit('error', { error })
+    there.close()
+    expect(await reading).toMatchObject({ code: 'EPIPE', cause: error })
+    expect(here.listenerCount).toBe(0)
+  })
+
   it('sends the reason of an abort before it closes the channel', async () => {
     const [here, there] = channels()
     const pair = [rtcDataChannelDuplex(here), rtcDataChannelDuplex(there)] as const

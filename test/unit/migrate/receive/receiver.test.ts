@@ -1,12 +1,15 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { VfioDevice } from '../../../../src/device/vfio-device.ts'
 import { type BulkDriver, createBulk, verifyBulkWorkload } from '../../../../src/devices/index.ts'
+import { FrameWriter } from '../../../../src/migrate/handover/frame-writer.ts'
+import { MessageType } from '../../../../src/migrate/handover/message-type.ts'
 import { migrate } from '../../../../src/migrate/live/migrate.ts'
 import { MigrationError } from '../../../../src/migrate/live/migration-error.ts'
 import { Receiver } from '../../../../src/migrate/receive/receiver.ts'
 import type { ReceiveReport } from '../../../../src/migrate/receive/receive-report.ts'
 import { memoryPair } from '../../../../src/transport/index.ts'
 import { DeviceState } from '../../../../src/uapi/state.ts'
+import { failureOf } from '../../../support/pending.ts'
 
 const MEMORY_BYTES = 2 ** 21
 const opened: VfioDevice[] = []
@@ -57,6 +60,36 @@ describe('one Receiver', () => {
       await expectContent(target, seed)
     }
   })
+
+  it.each(['arrived', 'been canceled'])(
+    'refuses a further connection of a migration that has %s at once',
+    async (outcome) => {
+      const target = await open()
+      // Whoever waits for this waits longer than the test may take.
+      const receiver = new Receiver(target.device, { helloTimeoutMs: 2 ** 30 })
+      const source = await open(1)
+      const { here, served } = connectTo(receiver)
+      const canceled = new AbortController()
+      const migrating = migrate(source.device, here, {
+        signal: canceled.signal,
+        onEvent: (event) => {
+          if (outcome !== 'arrived' && event.type === 'phase' && event.phase === 'drain') canceled.abort()
+        },
+      })
+      const { id } =
+        outcome === 'arrived'
+          ? await migrating
+          : ((await failureOf(() => migrating)) as MigrationError).report
+      await served
+      const [late, there] = memoryPair()
+      const attaching = failureOf(() => receiver.accept(there))
+      await new FrameWriter(late).message(id, { type: MessageType.ATTACH, index: 1 })
+      expect(await attaching).toMatchObject({
+        code: 'EPROTO',
+        message: 'Cannot receive: a connection came to a migration that is over, migrate anew',
+      })
+    },
+  )
 
   it('refuses a second migration while one is under way, which goes on and is not the last', async () => {
     const target = await open()
