@@ -72,7 +72,7 @@ export async function migrate(
     const link = new SourceLink(newMigrationId(), connections, settings)
     const rehearsal = settings.rehearse === false ? undefined : rehearse(sources, acceptRehearsal)
     try {
-      return await new OutgoingMigration(found, link, settings, rehearsal).run()
+      return await new OutgoingMigration(found, link, settings).run(rehearsal)
     } catch (error) {
       await link.abort(asFailure(error, 'migrate'))
       throw error

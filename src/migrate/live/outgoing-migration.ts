@@ -51,7 +51,6 @@ export class OutgoingMigration {
   readonly #devices: SourceDevices
   readonly #link: SourceLink
   readonly #settings: MigrateSettings
-  readonly #rehearsal: Promise<void> | undefined
   readonly #progress: ProgressMeter
   readonly #policy: ConvergencePolicy
   readonly #meter: BandwidthMeter = new BandwidthMeter()
@@ -68,15 +67,8 @@ export class OutgoingMigration {
   #ticket: HandoverTicket | undefined
   #undecidedBecause: string | undefined
 
-  /** @param rehearsal - waited for while the devices run; it does not reject */
-  constructor(
-    devices: SourceDevices,
-    link: SourceLink,
-    settings: MigrateSettings,
-    rehearsal?: Promise<void>,
-  ) {
+  constructor(devices: SourceDevices, link: SourceLink, settings: MigrateSettings) {
     this.#devices = devices
-    this.#rehearsal = rehearsal
     this.#link = link
     this.#settings = settings
     this.#progress = new ProgressMeter(settings)
@@ -93,8 +85,11 @@ export class OutgoingMigration {
     this.#pump = new StreamPump(devices.streams, this.#outbox, this.#stop.signal, rate)
   }
 
-  /** @throws {@link MigrationError} the first failure, once everything is where it belongs */
-  async run(): Promise<MigrateReport> {
+  /**
+   * @param rehearsal - waited for before anything is sent
+   * @throws {@link MigrationError} the first failure, once everything is where it belongs
+   */
+  async run(rehearsal?: Promise<void>): Promise<MigrateReport> {
     const { signal } = this.#settings
     const { lost } = this.#link
     const cancel = (): void => this.#stop.abort(canceled(ACTION, signal as AbortSignal))
@@ -104,7 +99,7 @@ export class OutgoingMigration {
     if (signal?.aborted === true) cancel()
     if (lost.aborted) lose()
     try {
-      await this.#prepare()
+      await this.#prepare(rehearsal)
       // Nothing may come between this look and COMMIT.
       this.#stop.signal.throwIfAborted()
     } catch (error) {
@@ -120,8 +115,9 @@ export class OutgoingMigration {
   }
 
   /** All that can be undone. */
-  async #prepare(): Promise<void> {
+  async #prepare(rehearsal: Promise<void> | undefined): Promise<void> {
     await this.#setUp()
+    await rehearsal
     if (this.#devices.precopy && this.#settings.precopy !== false) await this.#precopy()
     this.#stopRequestMs = performance.now()
     this.#progress.enter('stop')
@@ -160,7 +156,6 @@ export class OutgoingMigration {
     if (answer.type !== MessageType.WELCOME)
       throw decodeFailure(answer.payload, 'migrate: the destination refused')
     decodeWelcome(answer.payload)
-    await this.#rehearsal
     // The first ones run code that never ran before.
     for (let ping = 0; ping < PINGS; ping++) await this.#measureRoundTrip()
   }

@@ -1,0 +1,73 @@
+/** Of a process that has not migrated yet: each file of tests has modules of its own, and so has each test here. */
+
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { FIRST_MIB, openPair, type Pair } from './rehearsed-pair.ts'
+
+let pair: Pair
+
+beforeEach(async () => {
+  vi.resetModules()
+  pair = await openPair()
+})
+
+afterEach(() => pair.close())
+
+describe('the first migration of a process', () => {
+  it('is rehearsed with stand-ins of its devices, which are closed again, and the next one is not', async () => {
+    const { source, destination, migrate, standIns } = pair
+    const before = pair.look(source)
+    const first = await migrate(source, destination)
+    expect(first.owner).toBe('destination')
+    // Both ends are in this process, which rehearses once.
+    expect(standIns.length).toBeGreaterThanOrEqual(2)
+    expect(standIns.length % 2).toBe(0)
+    for (const standIn of standIns) await expect(standIn.state()).rejects.toMatchObject({ code: 'EBADF' })
+    expect(pair.look(destination)).toEqual(before)
+    expect(first.bytes).toBeLessThan(2 * FIRST_MIB)
+    const count = standIns.length
+    expect((await migrate(destination, source)).owner).toBe('destination')
+    expect(standIns).toHaveLength(count)
+  })
+
+  it('is rehearsed by the receiving end, too', async () => {
+    const { source, destination, migrate, receive, memoryPair, standIns } = pair
+    const [here, there] = memoryPair()
+    await Promise.all([migrate(source, here, { rehearse: false }), receive(destination, there)])
+    expect(standIns.length).toBeGreaterThanOrEqual(2)
+  })
+
+  it('is not when it was told not to', async () => {
+    const { source, destination, migrate, standIns } = pair
+    const options = { rehearse: false, receive: { rehearse: false } }
+    expect((await migrate(source, destination, options)).owner).toBe('destination')
+    expect(standIns).toEqual([])
+  })
+
+  it('waits for one of a device that has stand-ins', async () => {
+    const { source, destination, migrate, standIns } = pair
+    source.standIn = () => Promise.resolve(undefined)
+    expect((await migrate(source, destination, { receive: { rehearse: false } })).owner).toBe('destination')
+    expect(standIns).toEqual([])
+    expect((await migrate(destination, source)).owner).toBe('destination')
+    expect(standIns.length).toBeGreaterThanOrEqual(2)
+  })
+
+  it('does not mind a stand-in that cannot be made', async () => {
+    const { source, destination, migrate } = pair
+    source.standIn = () => Promise.reject(new Error('no memory'))
+    expect((await migrate(source, destination)).owner).toBe('destination')
+  })
+
+  it('runs while the devices do', async () => {
+    const { source, destination, migrate } = pair
+    const states: number[] = []
+    const make = source.standIn.bind(source)
+    source.standIn = async () => {
+      states.push(await source.state())
+      return make()
+    }
+    await migrate(source, destination)
+    expect(states.length).toBeGreaterThan(0)
+    expect(new Set(states)).toEqual(new Set([pair.RUNNING]))
+  })
+})
