@@ -39,6 +39,7 @@ export class TracedDriver implements Driver {
   readonly regions: DeviceRegions | undefined
   readonly dirtyLog: DirtyLogOps | undefined
   readonly throttle?: (percent: number) => Awaitable<void>
+  readonly standIn?: () => Awaitable<Driver>
   readonly #driver: Driver
   readonly #watcher: ArcWatcher
 
@@ -49,6 +50,8 @@ export class TracedDriver implements Driver {
     this.dirtyLog = driver.dirtyLog
     // Absent where the driver has none, which is ENOTTY.
     if (driver.throttle !== undefined) this.throttle = (percent) => driver.throttle?.(percent)
+    const { standIn } = driver
+    if (standIn !== undefined) this.standIn = () => standIn.call(driver)
     this.#driver = driver
     this.#watcher = watcher
   }
