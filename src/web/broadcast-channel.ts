@@ -13,7 +13,7 @@ import {
   type MessageDuplexOptions,
 } from '../transport/index.ts'
 import { type ChannelTarget, listenTo } from './event-listeners.ts'
-import { unreadable } from './message-port.ts'
+import { isBounded, oversized, unreadable } from './message-port.ts'
 
 /** Most bytes of one message. */
 const MESSAGE_BYTES = 1024 * 1024
@@ -73,7 +73,9 @@ class AddressedChannel implements MessageChannelLike {
     this.#forget = listenTo(this.#channel, {
       message: ({ data }) => {
         const { to, from, bytes, text } = (data ?? {}) as Record<string, unknown>
-        if (to === this.#self && from === this.#peer) events.message(text ?? bytes)
+        if (to !== this.#self || from !== this.#peer) return
+        if (isBounded(bytes, MESSAGE_BYTES)) events.message(text ?? bytes)
+        else events.closed(oversized())
       },
       // Whose message it was cannot be told.
       messageerror: () => events.closed(unreadable()),

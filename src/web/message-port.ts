@@ -17,7 +17,7 @@ import { type ChannelTarget, listenTo } from './event-listeners.ts'
 /** Most bytes of one message. */
 const MESSAGE_BYTES = 1024 * 1024
 /** Smaller messages get memory of their own. */
-const RECYCLED_BYTES: number = MESSAGE_BYTES / 4
+const RECYCLED_BYTES: number = MESSAGE_BYTES / 2
 /** Buffers that an end keeps at the most. */
 const MAX_SPARE = 8
 
@@ -75,7 +75,8 @@ class PortChannel implements MessageChannelLike {
       message: ({ data }) => {
         const spent = (data as { spent?: unknown } | null)?.spent
         if (Array.isArray(spent)) this.#keep(spent)
-        else events.message(data)
+        else if (isBounded(data, MESSAGE_BYTES)) events.message(data)
+        else events.closed(oversized())
       },
       messageerror: () => events.closed(unreadable()),
       close: () => events.closed(),
@@ -119,6 +120,19 @@ class PortChannel implements MessageChannelLike {
 /** A buffer that can be filled again, whoever it came from. */
 function isSpare(buffer: unknown): buffer is ArrayBuffer {
   return buffer instanceof ArrayBuffer && buffer.byteLength === MESSAGE_BYTES
+}
+
+/** Whether the memory behind a message is bounded, too: a short view can have a large buffer. */
+export function isBounded(data: unknown, maxBytes: number): boolean {
+  return !ArrayBuffer.isView(data) || data.buffer.byteLength <= maxBytes
+}
+
+/** What a message with too much memory breaks. */
+export function oversized(): VfioError {
+  return new VfioError(
+    'EPROTO',
+    `Cannot take a message: its buffer has more than the ${MESSAGE_BYTES} bytes agreed on, check the other end`,
+  )
 }
 
 /** What a message that cannot be deserialised here breaks. */

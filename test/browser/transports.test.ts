@@ -242,11 +242,14 @@ function migrate(
   { source, destination }: Pair,
   silenceMs: number = LONG_MS,
 ): { sent: Promise<Outcome>; received: Promise<Outcome> } {
+  // It would take of a short time.
+  const rehearse = silenceMs === LONG_MS
   const received = destination.do<Outcome>('receive', {
     helloTimeoutMs: LONG_MS,
     idleTimeoutMs: silenceMs,
+    rehearse,
   })
-  return { sent: source.do<Outcome>('migrate', { replyTimeoutMs: silenceMs }), received }
+  return { sent: source.do<Outcome>('migrate', { replyTimeoutMs: silenceMs, rehearse }), received }
 }
 
 /** Both ends of a migration, once they are done. */

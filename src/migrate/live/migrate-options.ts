@@ -40,7 +40,8 @@ export interface MigrateOptions extends Omit<ConvergenceOptions, 'precopyTimeout
   readonly worker?: SessionWorker | undefined
   /**
    * Hands stand-ins of the devices over in memory first, once per process, so that the downtime is not spent on
-   * compiling code that never ran before; default true. Takes 50 to 150 ms while the devices run.
+   * compiling code that never ran before; default true. Takes 50 to 150 ms, during which the devices run, as far as
+   * the thread lets them.
    */
   readonly rehearse?: boolean | undefined
   /** For a destination that is a device of this process: options of its side. */

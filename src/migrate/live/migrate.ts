@@ -70,7 +70,9 @@ export async function migrate(
     const found = await SourceDevices.discover(sources, memory, settings.precopy !== false)
     const [connections, receiving] = devices.length > 0 ? inProcess(devices, options) : [duplexes, undefined]
     const link = new SourceLink(newMigrationId(), connections, settings)
-    const rehearsal = settings.rehearse === false ? undefined : rehearse(sources, acceptRehearsal)
+    // Of devices that stand still nothing is short.
+    const isRehearsed = settings.rehearse !== false && found.running && options.signal?.aborted !== true
+    const rehearsal = isRehearsed ? rehearse(sources, acceptRehearsal) : undefined
     try {
       return await new OutgoingMigration(found, link, settings).run(rehearsal)
     } catch (error) {
@@ -78,7 +80,6 @@ export async function migrate(
       throw error
     } finally {
       await receiving
-      await rehearsal
     }
   } catch (error) {
     const failure = asFailure(error, 'migrate', options.signal)
@@ -93,11 +94,11 @@ export async function migrate(
 /** Both ends here, with the hand-over between them as between two hosts. */
 function inProcess(
   devices: readonly MigrationDevice[],
-  { receive }: MigrateOptions,
+  { receive, rehearse: isRehearsed }: MigrateOptions,
 ): [ByteDuplex[], Promise<void>] {
   // Nothing is buffered between the two: a chunk is handed over as it lies.
   const [here, there] = memoryPair({ highWaterMark: 0 })
-  const receiver = new Receiver(devices, receive)
+  const receiver = new Receiver(devices, { rehearse: isRehearsed, ...receive })
   return [[here], settle(async () => void (await receiver.accept(there)))]
 }
 

@@ -86,7 +86,7 @@ export class OutgoingMigration {
   }
 
   /**
-   * @param rehearsal - waited for before anything is sent
+   * @param rehearsal - waited for once the destination is ready, before the link is measured
    * @throws {@link MigrationError} the first failure, once everything is where it belongs
    */
   async run(rehearsal?: Promise<void>): Promise<MigrateReport> {
@@ -116,8 +116,7 @@ export class OutgoingMigration {
 
   /** All that can be undone. */
   async #prepare(rehearsal: Promise<void> | undefined): Promise<void> {
-    await this.#setUp()
-    await rehearsal
+    await this.#setUp(rehearsal)
     if (this.#devices.precopy && this.#settings.precopy !== false) await this.#precopy()
     this.#stopRequestMs = performance.now()
     this.#progress.enter('stop')
@@ -133,7 +132,7 @@ export class OutgoingMigration {
   }
 
   /** HELLO: everything is compared, and the destination is in RESUMING, before the source leaves RUNNING. */
-  async #setUp(): Promise<void> {
+  async #setUp(rehearsal: Promise<void> | undefined): Promise<void> {
     this.#progress.tell(true)
     this.#stop.signal.throwIfAborted()
     await this.#devices.prepare()
@@ -156,6 +155,7 @@ export class OutgoingMigration {
     if (answer.type !== MessageType.WELCOME)
       throw decodeFailure(answer.payload, 'migrate: the destination refused')
     decodeWelcome(answer.payload)
+    if (rehearsal !== undefined) await this.#interruptible(rehearsal)
     // The first ones run code that never ran before.
     for (let ping = 0; ping < PINGS; ping++) await this.#measureRoundTrip()
   }

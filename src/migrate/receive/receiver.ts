@@ -141,10 +141,10 @@ export class Receiver {
         memory !== undefined,
       ),
     )
+    if (this.#options.rehearse !== false) await rehearse(opened, acceptRehearsal)
     for (const device of opened) await this.#checkFree(device)
     const devices = new DestinationDevices(all, this.#options.worker)
     await devices.check()
-    if (this.#options.rehearse !== false) await rehearse(opened, acceptRehearsal)
     const migration = new IncomingMigration(first.id, hello, devices, this.#options, (message) =>
       writer.message(first.id, message),
     )

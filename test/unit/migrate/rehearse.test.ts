@@ -38,24 +38,69 @@ describe('the first migration of a process', () => {
 
   it('is not when it was told not to', async () => {
     const { source, destination, migrate, standIns } = pair
-    const options = { rehearse: false, receive: { rehearse: false } }
-    expect((await migrate(source, destination, options)).owner).toBe('destination')
+    expect((await migrate(source, destination, { rehearse: false })).owner).toBe('destination')
     expect(standIns).toEqual([])
   })
 
   it('waits for one of a device that has stand-ins', async () => {
     const { source, destination, migrate, standIns } = pair
     source.standIn = () => Promise.resolve(undefined)
-    expect((await migrate(source, destination, { receive: { rehearse: false } })).owner).toBe('destination')
+    const here = { receive: { rehearse: false } }
+    expect((await migrate(source, destination, here)).owner).toBe('destination')
     expect(standIns).toEqual([])
     expect((await migrate(destination, source)).owner).toBe('destination')
     expect(standIns.length).toBeGreaterThanOrEqual(2)
   })
 
-  it('does not mind a stand-in that cannot be made', async () => {
+  it('closes a stand-in whose counterpart cannot be made, and tries again with the next device', async () => {
+    const { source, destination, migrate, standIns } = pair
+    const make = source.standIn.bind(source)
+    let asked = 0
+    source.standIn = () => (++asked % 2 === 1 ? make() : Promise.reject(new Error('no memory')))
+    const here = { receive: { rehearse: false } }
+    expect((await migrate(source, destination, here)).owner).toBe('destination')
+    expect(asked).toBe(2)
+    expect(standIns).toHaveLength(1)
+    await expect(standIns[0]?.state()).rejects.toMatchObject({ code: 'EBADF' })
+    expect((await migrate(destination, source)).owner).toBe('destination')
+    expect(standIns.length).toBeGreaterThanOrEqual(3)
+  })
+
+  it('does not wait for ever for a stand-in that hangs, and not a second time', async () => {
     const { source, destination, migrate } = pair
-    source.standIn = () => Promise.reject(new Error('no memory'))
+    let asked = 0
+    source.standIn = () => {
+      asked++
+      return new Promise(() => {})
+    }
     expect((await migrate(source, destination)).owner).toBe('destination')
+    expect((await migrate(destination, source)).owner).toBe('destination')
+    expect(asked).toBe(1)
+  })
+
+  it('can be canceled, and leaves no stand-in open', async () => {
+    const { source, destination, migrate, standIns } = pair
+    const canceling = new AbortController()
+    const make = source.standIn.bind(source)
+    source.standIn = async () => {
+      canceling.abort(new Error('enough'))
+      return make()
+    }
+    const { signal } = canceling
+    await expect(migrate(source, destination, { signal })).rejects.toMatchObject({ code: 'ECANCELED' })
+    expect(await source.state()).toBe(pair.RUNNING)
+    await expect
+      .poll(async () =>
+        (await Promise.allSettled(standIns.map((standIn) => standIn.state()))).map(({ status }) => status),
+      )
+      .toEqual(standIns.map(() => 'rejected'))
+  })
+
+  it('is not of devices that stand still', async () => {
+    const { source, destination, migrate, standIns } = pair
+    await source.setState(pair.STOP)
+    expect((await migrate(source, destination, { receive: { rehearse: false } })).owner).toBe('destination')
+    expect(standIns).toEqual([])
   })
 
   it('runs while the devices do', async () => {

@@ -44,6 +44,7 @@ export async function openPair() {
     memoryPair,
     standIns,
     RUNNING: DeviceState.RUNNING,
+    STOP: DeviceState.STOP,
     /** What a device holds. */
     look(device: Device) {
       const { state, memory } = drivers.get(device) as ReturnType<typeof make>

@@ -40,7 +40,7 @@ describe('messagePortDuplex', () => {
     await finish(pair)
   })
 
-  it('fills the buffers that the other end has read again, and no more than eight of them', async () => {
+  it('fills the buffers that the other end has read again, and makes few', async () => {
     const [here, there] = ports()
     let given = 0
     let made = 0
@@ -82,6 +82,40 @@ describe('messagePortDuplex', () => {
     expect(Buffer.from(copy.buffer).equals(chunk)).toBe(true)
     expect(sizes).toEqual([1024 * 1024])
     await finish([duplex, other])
+  })
+
+  it('fills eight of the buffers that came back, however many a peer gives', async () => {
+    const [here, there] = ports()
+    const mark = 0xee
+    const marked: boolean[] = []
+    const look = (sent: ArrayBuffer[]): void => {
+      for (const buffer of sent) marked.push(new Uint8Array(buffer).at(-1) === mark)
+    }
+    const windowBytes = 32 * 1024 * 1024
+    const duplex = messagePortDuplex(spied(here, look), { windowBytes })
+    // A peer that takes all and gives nothing back but these.
+    there.start()
+    const buffers = Array.from({ length: 20 }, () => new Uint8Array(1024 * 1024).fill(mark).buffer)
+    there.postMessage({ spent: buffers }, buffers)
+    there.postMessage(`open 1 ${windowBytes} 1048576`, [])
+    await duplex.open?.()
+    for (let round = 0; round < 20; round++) await duplex.write([pattern(600_000)])
+    expect(marked).toHaveLength(20)
+    expect(marked.filter(Boolean)).toHaveLength(8)
+    await duplex.abort('done')
+    there.close()
+  })
+
+  it('is EPROTO when a short message comes with more memory than one may have', async () => {
+    const [here, there] = ports()
+    const duplex = messagePortDuplex(here)
+    const other = messagePortDuplex(there)
+    await other.open?.()
+    const reading = failureOf(() => duplex.read(new Uint8Array(1)))
+    const { buffer } = new Uint8Array(2 ** 24)
+    there.postMessage(new Uint8Array(buffer, 0, 1024), [buffer])
+    expect((await reading).message).toMatch(/its buffer has more than the 1048576 bytes agreed on/)
+    await other.abort('done')
   })
 
   it('is EPIPE when the other port is closed', async () => {
