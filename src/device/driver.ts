@@ -88,10 +88,10 @@ export interface Driver {
    */
   throttle?(percent: number): Awaitable<void>
   /**
-   * Another small driver of the same code, for a rehearsal of a hand-over; `defineDevice` makes one. Absent: the
-   * first migration of a process runs this driver's code for the first time.
+   * Another small driver of the same code, for a rehearsal of a hand-over; `defineDevice` makes one. Absent, or
+   * undefined: the first migration of a process runs this driver's code for the first time.
    */
-  standIn?(): Awaitable<Driver>
+  standIn?(): Awaitable<Driver | undefined>
   /** DMA logging; absent means ENOTTY. */
   readonly dirtyLog?: DirtyLogOps | undefined
   /** Register access. */

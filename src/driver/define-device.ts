@@ -181,8 +181,9 @@ class SchemaDriver<S extends Schema, M extends string> implements DefinedDevice<
     return this.#opened.transition(from, to, options)
   }
 
-  async standIn(): Promise<Driver> {
-    return new SchemaDriver(await standInDefinition(this.engine.variant))
+  async standIn(): Promise<Driver | undefined> {
+    const definition = await standInDefinition(this.engine.variant)
+    return definition && new SchemaDriver(definition)
   }
 
   stopCopyLength(): Awaitable<number> {

@@ -14,8 +14,16 @@ const ENGINE_BYTES: number = 4 * 1024 * 1024
 const PAGE_BYTES = 4096
 const LAST_PAGES = 24
 
-/** Its definition, with an engine that goes when it does. @param variant - of the device that it stands in for */
-export async function standInDefinition(variant: EngineVariant): Promise<DeviceDefinition<Schema, 'ram'>> {
+/**
+ * Its definition, with an engine that goes when it does; none without WebAssembly.
+ *
+ * @param variant - of the device that it stands in for
+ */
+export async function standInDefinition(
+  variant: EngineVariant,
+): Promise<DeviceDefinition<Schema, 'ram'> | undefined> {
+  // Its kernels take seconds: more than can be gained.
+  if (variant === 'reference') return undefined
   return {
     type: 'stand-in',
     version: 1,

@@ -96,6 +96,14 @@ describe('the first migration of a process', () => {
       .toEqual(standIns.map(() => 'rejected'))
   })
 
+  it('is not without WebAssembly, where it would take seconds', async () => {
+    await pair.close()
+    pair = await openPair('reference')
+    const { source, destination, migrate, standIns } = pair
+    expect((await migrate(source, destination)).owner).toBe('destination')
+    expect(standIns).toEqual([])
+  })
+
   it('is not of devices that stand still', async () => {
     const { source, destination, migrate, standIns } = pair
     await source.setState(pair.STOP)

@@ -1,20 +1,23 @@
 /** Two devices and the code that migrates them, as a process has them that never migrated. */
 
+import type { EngineVariant } from '../../../src/index.ts'
 import { pattern } from '../transport/duplex-suite.ts'
 
 /** Memory of each device. */
 export const FIRST_MIB: number = 2 ** 20
 
 /** Modules that nothing else has used. */
-export async function openPair() {
-  const { DeviceState, memoryPair, migrate, receive, VfioDevice, defineDevice, u32 } =
+export async function openPair(variant: EngineVariant = 'simd') {
+  const { createEngine, DeviceState, memoryPair, migrate, receive, VfioDevice, defineDevice, u32 } =
     await import('../../../src/index.ts')
+  const engine = await createEngine({ memoryBytes: 8 * FIRST_MIB, variant })
   type Device = Awaited<ReturnType<typeof VfioDevice.open>>
   const standIns: Device[] = []
   const drivers = new Map<Device, ReturnType<typeof make>>()
   const make = () =>
     defineDevice({
       type: 'first',
+      engine,
       version: 1,
       state: { ticks: u32() },
       memory: { ram: { byteLength: FIRST_MIB } },
