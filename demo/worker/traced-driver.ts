@@ -39,7 +39,7 @@ export class TracedDriver implements Driver {
   readonly regions: DeviceRegions | undefined
   readonly dirtyLog: DirtyLogOps | undefined
   readonly throttle?: (percent: number) => Awaitable<void>
-  readonly standIn?: () => Awaitable<Driver>
+  readonly standIn?: () => Awaitable<Driver | undefined>
   readonly #driver: Driver
   readonly #watcher: ArcWatcher
 
