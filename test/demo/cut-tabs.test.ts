@@ -6,7 +6,7 @@ import { hasChromium } from '../support/chromium.ts'
 import { demoBrowser, type DemoPage } from './demo-browser.ts'
 
 const FULL_SPEED = ''
-const PATIENT = { timeout: 20_000 }
+const PATIENT = { timeout: 60_000 }
 /** The message that begins the time in which nobody can tell, and the one that ends it. */
 const COMMIT = 10
 const RUNNING = 11
@@ -16,7 +16,7 @@ type CutScope = typeof globalThis & { isCut?: boolean }
 describe.runIf(hasChromium)('a hand-over to another tab that is cut', () => {
   const browser = demoBrowser()
 
-  it.each([
+  it.concurrent.each([
     ['before the other tab hears of COMMIT', 'source', COMMIT, 'STOP'],
     ['before its RUNNING arrives', 'destination', RUNNING, 'RUNNING'],
   ] as const)(
@@ -40,7 +40,7 @@ describe.runIf(hasChromium)('a hand-over to another tab that is cut', () => {
     },
   )
 
-  it.each([
+  it.concurrent.each([
     ['pc', 'verdict-run', /^Settled: it runs here, where it was/, 'running'],
     ['framebuffer', 'verdict-discard', /^Settled: it was given up here/, 'gone'],
   ] as const)(
