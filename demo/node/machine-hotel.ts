@@ -38,6 +38,15 @@ export interface Hotel {
 /** Listens for pages. */
 export async function openHotel({ port, origins, say }: HotelOptions): Promise<Hotel> {
   const guests: Guest[] = []
+  /** Its machine is not here any more, whatever fails at its end. */
+  const leave = async (guest: Guest | undefined): Promise<void> => {
+    for (const end of ['close', 'destroy'] as const)
+      try {
+        await (end === 'close' ? guest?.device.close() : guest?.destroy())
+      } catch (error) {
+        say(`cannot ${end} ${guest?.name}: ${words(error)}`)
+      }
+  }
   const take = async (connection: Connection): Promise<void> => {
     let guest: Guest | undefined
     const receiver = new Receiver(async (hello) => {
@@ -50,8 +59,8 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
       guests.push(guest)
       say(arrival(report, guest))
     } catch (error) {
-      await leave(guest)
       say(`refused: ${words(error)}`)
+      await leave(guest)
     }
   }
   const give = async (connection: Connection): Promise<void> => {
@@ -101,12 +110,12 @@ export async function openHotel({ port, origins, say }: HotelOptions): Promise<H
 async function roomFor({ streams: [offer] }: Hello): Promise<Guest> {
   const { type = '', version = 1, configuration = {} } = offer?.identity ?? {}
   const made = await createDevice({ type, version, configuration })
-  return { ...made, device: await VfioDevice.open(made.driver) }
-}
-
-async function leave(guest: Guest | undefined): Promise<void> {
-  await guest?.device.close()
-  await guest?.destroy()
+  try {
+    return { ...made, device: await VfioDevice.open(made.driver) }
+  } catch (error) {
+    await made.destroy()
+    throw error
+  }
 }
 
 function arrival({ bytes, phases }: ReceiveReport, { name, describe }: Guest): string {

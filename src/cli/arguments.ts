@@ -97,8 +97,9 @@ export function originOption(): Option {
 }
 
 function parseOrigin(text: string): string {
-  const origin = URL.canParse(text) ? new URL(text).origin : 'null'
-  if (origin !== 'null' && text.replace(/\/$/, '').toLowerCase() === origin) return origin
+  const { origin, href } = URL.canParse(text) ? new URL(text) : { origin: 'null', href: text }
+  // Nothing but a scheme, a host and a port; browsers leave the scheme's own port out.
+  if (origin !== 'null' && href === `${origin}/`) return origin
   throw new RangeError(`Cannot allow "${text}": it is no origin, write one such as https://example.org:8080`)
 }
 

@@ -6,6 +6,7 @@
 
 import type { ServerFacts, WireFinding } from '../vfio-user/index.ts'
 import type { Check } from './conformance-checks.ts'
+import { plainLine } from './plain-line.ts'
 import type { Colors } from './terminal.ts'
 import { wrap } from './table.ts'
 import { flagNames } from './words.ts'
@@ -67,7 +68,7 @@ export function checkLines(
   ]
   return [
     `${paint(word.padEnd(5))} ${name}`,
-    ...details.flatMap((line) => wrap(`${INDENT}${line}`, columns, INDENT.length + 10)),
+    ...details.flatMap((line) => wrap(`${INDENT}${plainLine(line)}`, columns, INDENT.length + 10)),
   ]
 }
 

@@ -8,10 +8,12 @@ import type { Driver } from '../device/driver.ts'
 import type { MigrationDevice } from '../device/migration-device.ts'
 import { createBulk, createMtty } from '../devices/index.ts'
 import { conformance, type ConformanceCase, type ConformanceNeed, missingNeeds } from '../testing/index.ts'
+import { settle } from '../transport/index.ts'
 import type { WireFinding } from '../vfio-user/index.ts'
 import { type Check, NEEDS } from './conformance-checks.ts'
 import { askDeviceModule, checkMade } from './device-module.ts'
 import { BULK_DEFAULTS, type OwnSpec } from './device-spec.ts'
+import { destroy } from './module-device.ts'
 import { type OpenedDevice, openFresh } from './open-device.ts'
 
 /** Devices of the suite are small, unless a size is given. */
@@ -23,7 +25,7 @@ export class DeviceChecks {
   readonly wasGone: boolean = false
   readonly #spec: OwnSpec
   readonly #signal: AbortSignal
-  readonly #ends: (() => unknown)[] = []
+  readonly #ends: (() => Promise<void>)[] = []
 
   constructor(spec: OwnSpec, signal: AbortSignal) {
     this.#spec = spec.type === 'bulk' ? { size: BULK_BYTES, ...spec } : spec
@@ -41,10 +43,13 @@ export class DeviceChecks {
   async list(): Promise<Check[]> {
     const missing = new Set<ConformanceNeed>()
     const suite = conformance(() => this.#create(), { driver: () => this.#driver() })
-    const device = await this.#create()
-    for (const need of new Set(suite.flatMap(({ needs }) => needs)))
-      if ((await missingNeeds({ needs: [need] }, device)).length > 0) missing.add(need)
-    await device.close()
+    const { device, close } = await this.#open()
+    try {
+      for (const need of new Set(suite.flatMap(({ needs }) => needs)))
+        if ((await missingNeeds({ needs: [need] }, device)).length > 0) missing.add(need)
+    } finally {
+      await close()
+    }
     return suite.map((test) => ({
       name: `suite: ${test.name}`,
       rule: test.rule,
@@ -62,10 +67,14 @@ export class DeviceChecks {
     const opened = await this.#open()
     const { device } = opened
     const close = device.close.bind(device)
-    // The suite knows the device alone.
-    device.close = () => {
+    // The suite knows the device alone, and what its close() fails with is a finding.
+    device.close = async () => {
+      const closed = close()
+      device.close = () => settle(() => closed)
+      const ended = opened.close()
       device.close = close
-      return opened.close()
+      await ended
+      await closed
     }
     return device
   }
@@ -80,7 +89,7 @@ export class DeviceChecks {
     if (spec.type === 'bulk')
       return createBulk({ memoryBytes: spec.size ?? BULK_BYTES, seed: spec.seed ?? BULK_DEFAULTS.seed })
     const { driver, extras } = await askDeviceModule(spec.path, { configuration: {} })
-    this.#ends.push(() => extras.destroy?.())
+    this.#ends.push(() => destroy(spec.path, extras))
     return checkMade(spec.path, driver)
   }
 }

@@ -5,9 +5,13 @@
  */
 
 import { VfioError } from '../errors.ts'
+import { plainLine } from './plain-line.ts'
 
 /** Exit codes of the command. */
 export const ExitCode = { DONE: 0, FAILED: 1, USAGE: 2 } as const
+
+/** Most characters of a section's name. */
+const SECTION_CHARACTERS = 64
 
 /** The command line asks for something that makes no sense: exit code 2. */
 export class UsageError extends Error {}
@@ -30,7 +34,7 @@ export interface Failure {
 /** What is to be said about an error of any kind. */
 export function failureOf(error: unknown): Failure {
   const { code, errno } = numbersOf(error)
-  const place = VfioError.is(error) ? { section: error.section, offset: error.offset } : {}
+  const place = placeOf(error)
   const message = oneLine(error instanceof Error ? error.message : String(error))
   return {
     code,
@@ -58,6 +62,12 @@ function numbersOf(error: unknown): { code: string; errno: number } {
     : { code: 'UNKNOWN', errno: 0 }
 }
 
+function placeOf(error: unknown): { section?: string | undefined; offset?: number | undefined } {
+  if (!VfioError.is(error)) return {}
+  const { section, offset } = error
+  return { section: section === undefined ? undefined : plainLine(section, SECTION_CHARACTERS), offset }
+}
+
 /** Every failure of a stream says where, also one whose message was written without it. */
 function withPlace(
   message: string,
@@ -67,10 +77,7 @@ function withPlace(
   return `${message} [${section} at offset ${offset}]`
 }
 
-/** One line, without the advice that only a program can follow. */
+/** One plain line, as a peer may have worded it, without the advice that only a program can follow. */
 function oneLine(text: string): string {
-  return text
-    .replaceAll(/\s*[\r\n]+\s*/g, ' ')
-    .replaceAll(', see the cause', '')
-    .trim()
+  return plainLine(text).replaceAll(', see the cause', '')
 }

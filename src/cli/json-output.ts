@@ -4,14 +4,17 @@
  * @module
  */
 
+import { plainJson } from './plain-line.ts'
+
 /** A report as JSON: bigints as decimal strings, bytes as hex, errors by their own twin. */
 export function toJson(value: unknown, indent = 2): string {
-  return JSON.stringify(
+  const json = JSON.stringify(
     value,
     (_key, item: unknown) =>
       typeof item === 'bigint' ? item.toString() : item instanceof Uint8Array ? toHex(item) : item,
     indent,
   )
+  return plainJson(json)
 }
 
 /** Two digits a byte. */

@@ -7,18 +7,19 @@
 import type { DeviceExtras, DeviceOffer } from '../device/device-module.ts'
 import type { ConfigurationValue } from '../device/driver.ts'
 import { VfioDevice } from '../device/vfio-device.ts'
-import { VfioError } from '../errors.ts'
+import { type Awaitable, VfioError } from '../errors.ts'
 import { askDeviceModule, checkMade } from './device-module.ts'
 import { failureLine, failureOf } from './failure.ts'
 import type { DeviceElsewhere, OpenedDevice } from './open-device.ts'
+import { NAME_CHARACTERS, plainLine } from './plain-line.ts'
 
 /**
  * Asks the module for a device and opens it.
  *
  * @param elsewhere - the device that it is to take over, where there is one
  * @param maxMemory - most bytes of device memory that the stream and the device may name
- * @throws {@link VfioError} what loading and asking it fail with; EMSGSIZE above `maxMemory`; EINVAL when it made a device
- * of another type; ENOTTY when it made one that cannot migrate
+ * @throws {@link VfioError} what loading and asking it fail with; EMSGSIZE above `maxMemory`; EINVAL when that cannot be
+ * told, or when it made a device of another type; ENOTTY when it made one that cannot migrate
  */
 export async function openModule(
   path: string,
@@ -36,16 +37,21 @@ export async function openModule(
     }
     if (!driver.flags)
       throw new VfioError('ENOTTY', `Cannot migrate the device of "${path}": its flags are 0, give it some`)
+    const name = `${plainLine(extras.name ?? type, NAME_CHARACTERS)} of ${path}`
     const device = await VfioDevice.open(driver)
     const memoryBytes = memoryBytesOf(configuration)
     return {
       device,
       ...(extras.pci === undefined ? {} : { pci: extras.pci }),
-      options: { type, module: path, ...(memoryBytes === 0 ? {} : { memoryBytes }) },
-      name: `${extras.name ?? type} of ${path}`,
+      options: {
+        type,
+        module: path,
+        ...(typeof memoryBytes === 'string' || memoryBytes === 0 ? {} : { memoryBytes }),
+      },
+      name,
       describe: () => describe(extras),
       async close() {
-        await device.close()
+        await settled('close', path, () => device.close())
         await destroy(path, extras)
       },
     }
@@ -55,11 +61,21 @@ export async function openModule(
   }
 }
 
-/** What the memory regions of a `defineDevice` device come to, by the names that they have in a stream. */
-export function memoryBytesOf(configuration: Readonly<Record<string, ConfigurationValue>>): number {
-  return Object.entries(configuration)
-    .filter(([name]) => /^memory\.\d+\.bytes$/.test(name))
-    .reduce((total, [, bytes]) => total + (typeof bytes === 'number' ? bytes : 0), 0)
+/**
+ * What the memory regions of a `defineDevice` device come to, by the names that they have in a stream; or in words
+ * what is wrong with the declaration of one.
+ */
+export function memoryBytesOf(configuration: Readonly<Record<string, ConfigurationValue>>): number | string {
+  let total = 0
+  for (const [name, bytes] of Object.entries(configuration)) {
+    const [, index] = /^memory\.(\d+)\.bytes$/.exec(name) ?? []
+    if (index === undefined) continue
+    // A text or a bigint would pass any limit, and a module may still make a number of it.
+    if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0)
+      return `its memory region ${index} is not declared by an integer of bytes`
+    total += bytes
+  }
+  return total
 }
 
 function offerOf(elsewhere: DeviceElsewhere | undefined): DeviceOffer {
@@ -75,6 +91,8 @@ function checkMemory(
   maxMemory: number,
 ): void {
   const bytes = memoryBytesOf(configuration)
+  if (typeof bytes === 'string')
+    throw new VfioError('EINVAL', `Cannot ${action} the device: ${bytes}, use a number`)
   if (bytes <= maxMemory) return
   const passes = `its memory of ${bytes} bytes passes the limit of ${maxMemory} bytes`
   throw new VfioError('EMSGSIZE', `Cannot ${action} the device: ${passes}, raise --max-memory`)
@@ -89,22 +107,29 @@ function checkType(path: string, type: string, elsewhere: DeviceElsewhere): void
   )
 }
 
-/** In one line, whatever it says. */
+/** In one plain line, whatever it says: a guest may decide that. */
 function describe(extras: DeviceExtras): string | undefined {
   try {
-    return extras.describe?.().replaceAll(/\s+/g, ' ')
+    const place = extras.describe?.()
+    return place === undefined ? undefined : plainLine(place, NAME_CHARACTERS)
   } catch (error) {
     return `somewhere: ${failureOf(error).message}`
   }
 }
 
-/** What fails here changes nothing about the device any more; it is told. */
-async function destroy(path: string, extras: DeviceExtras): Promise<void> {
+/** Gives back what the module made. Never rejects: what fails is told on stderr. */
+export function destroy(path: string, extras: DeviceExtras): Promise<void> {
+  return settled('destroy', path, () => extras.destroy?.())
+}
+
+/** What fails at the end of a device changes nothing about where it runs now; it is told. */
+async function settled(action: string, path: string, end: () => Awaitable<void>): Promise<void> {
   try {
-    await extras.destroy?.()
+    await end()
   } catch (error) {
-    const failure = failureOf(error)
-    const message = `Cannot destroy the device of "${path}": ${failure.message}`
-    process.stderr.write(`${failureLine({ ...failure, message })}\n`)
+    // Of an error that is none of ours the device says no more than that its driver failed.
+    const why = VfioError.is(error, 'EIO') && error.cause !== undefined ? error.cause : error
+    const message = `Cannot ${action} the device of "${path}": ${failureOf(why).message}`
+    process.stderr.write(`${failureLine({ ...failureOf(error), message })}\n`)
   }
 }

@@ -44,7 +44,7 @@ export interface OpenedDevice {
   readonly name: string
   /** Where it is now, where its module says so. */
   readonly describe?: () => string | undefined
-  /** Closes it, and all that was made for it. */
+  /** Closes it, and all that was made for it. What fails of a module's own then is told on stderr, not thrown. */
   readonly close: () => Promise<void>
 }
 

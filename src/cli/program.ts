@@ -111,7 +111,7 @@ function tell(error: unknown, asJson: boolean, terminal: Terminal, interrupts: I
   }
   const owns = report === undefined ? '' : `; ${ownedText(report.owner)}`
   if (interrupts.exitCode !== undefined && report?.owner !== 'undecided') {
-    const left = error instanceof InterruptedError ? `; ${error.message}` : owns
+    const left = error instanceof InterruptedError ? `; ${failureOf(error).message}` : owns
     const message = `interrupted by ${interrupts.name}${left}`
     json({ code: 'EINTR', errno: -4, message })
     process.stderr.write(`stopcopy: ${message}\n`)

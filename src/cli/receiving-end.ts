@@ -14,6 +14,7 @@ import {
   type ReceiveReport,
 } from '../migrate/index.ts'
 import type { Connection } from '../node/index.ts'
+import { settle } from '../transport/index.ts'
 import type { DeviceSpec } from './device-spec.ts'
 import { type OpenedDevice, openCounterpart } from './open-device.ts'
 
@@ -78,12 +79,12 @@ export class ReceivingEnd {
       if (arrival !== undefined) return arrival
       signal.throwIfAborted()
       await new Promise<void>((resolve) => {
-        const settle = (): void => {
-          signal.removeEventListener('abort', settle)
+        const wake = (): void => {
+          signal.removeEventListener('abort', wake)
           resolve()
         }
-        this.#arrived = settle
-        signal.addEventListener('abort', settle)
+        this.#arrived = wake
+        signal.addEventListener('abort', wake)
       })
     }
   }
@@ -104,8 +105,8 @@ export class ReceivingEnd {
       this.#arrivals.push({ report, opened, peer, closed: connection.closed })
       this.#arrived?.()
     } catch (error) {
-      await guest.opened?.close()
       this.#options.onRefused(peer, error)
+      await settle(() => guest.opened?.close())
     }
   }
 

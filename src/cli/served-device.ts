@@ -9,6 +9,7 @@ import { VfioUserClient } from '../vfio-user/index.ts'
 import { connectUntil } from './connecting.ts'
 import { InterruptedError } from './failure.ts'
 import type { OpenedDevice } from './open-device.ts'
+import { NAME_CHARACTERS, plainLine } from './plain-line.ts'
 
 /**
  * Connects to the server.
@@ -19,13 +20,14 @@ import type { OpenedDevice } from './open-device.ts'
 export async function openServed(path: string, signal: AbortSignal): Promise<OpenedDevice> {
   const device = await VfioUserClient.connect(await connectUntil(signal, `unix:${path}`), { signal })
   const { type } = device.identity
+  const said = plainLine(type, NAME_CHARACTERS)
   if (device.server.flags === undefined) {
     await device.close()
-    const reason = `"${type}" at ${path} has no migration feature, use a server whose device can migrate`
+    const reason = `"${said}" at ${path} has no migration feature, use a server whose device can migrate`
     throw new VfioError('ENOTTY', `Cannot migrate the device: ${reason}`)
   }
   const close = (): Promise<void> => device.close()
-  return { device, options: { type, socket: path }, name: `${type} at ${path}`, close }
+  return { device, options: { type, socket: path }, name: `${said} at ${path}`, close }
 }
 
 /**

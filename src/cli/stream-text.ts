@@ -7,6 +7,7 @@
 import type { ConfigurationValue } from '../device/driver.ts'
 import type { RegionReport, SectionReport, StreamReport } from '../migrate/index.ts'
 import { formatBytes, formatCount } from './byte-size.ts'
+import { plainJson } from './plain-line.ts'
 import { table } from './table.ts'
 import type { Colors } from './terminal.ts'
 
@@ -22,13 +23,13 @@ export function streamLines(report: StreamReport, colors: Colors): string[] {
     ...table([
       ['size', `${formatCount(report.bytes)} bytes (${formatBytes(report.bytes)})`],
       ['format', `version ${header.formatVersion}, ${checksumName(header.checksum)} checksums`],
-      ['device', `${header.deviceType}, state version ${header.deviceVersion}`],
+      ['device', `${printable(header.deviceType)}, state version ${header.deviceVersion}`],
       ['payload', header.opaque ? "the driver's own stream, wrapped" : 'registers and memory pages'],
       ['fingerprint', hex(header.fingerprint)],
     ]),
     '',
     heading('Configuration'),
-    ...table(Object.entries(configuration).map(([name, value]) => [name, valueText(value)])),
+    ...table(Object.entries(configuration).map(([name, value]) => [printable(name), valueText(value)])),
     '',
     ...(regions.length === 0 ? [] : [heading('Memory'), ...regionLines(regions, colors), '']),
     heading('Sections'),
@@ -132,8 +133,6 @@ function valueText(value: ConfigurationValue): string {
 }
 
 /** Text of an untrusted stream must not steer the terminal. */
-function printable(text: string): string {
-  return JSON.stringify(text)
-    .slice(1, -1)
-    .replaceAll(/[\u007f-\u009f\u2028-\u202e]/g, '?')
+export function printable(text: string): string {
+  return plainJson(JSON.stringify(text)).slice(1, -1)
 }

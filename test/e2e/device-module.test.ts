@@ -1,6 +1,6 @@
 /** Devices of a person's own in the command: modules that make them. @module */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -44,6 +44,17 @@ export function createDevice({ type = 'counter', version, configuration }) {
     destroy: () => say('destroyed'),
   }
 }`
+
+/** One whose memory was given back when its driver says that it was not. */
+const STUCK = COUNTER.replace(
+  '  return {\n    driver,',
+  `  const { close } = driver
+  driver.close = async () => {
+    await close?.call(driver)
+    throw new VfioError('EIO', 'it is stuck')
+  }
+  $&`,
+)
 
 function tickOf(line: Record<string, unknown>): number {
   return Number(/^tick (\d+)$/.exec(String(line['at']))?.[1])
@@ -99,6 +110,54 @@ describe('a device module', { timeout: 60_000 }, () => {
     expect(stdout.match(/^Received Counter of /gm)).toHaveLength(2)
     expect(stdout.match(/^Closed Counter of /gm)).toHaveLength(2)
     expect(stderr.match(/^destroyed$/gm)).toHaveLength(2)
+  })
+
+  it('whose close() fails moves all the same: that is told, and it is destroyed', async () => {
+    const stuck = module('stuck.mjs', STUCK)
+    const told = `stopcopy: Cannot close the device of "${stuck}": it is stuck (EIO)\ndestroyed\n`
+    const url = `unix:${join(temporaryDirectory(), 'socket')}`
+    const receiver = await startReceive(url, stuck, '--keep')
+    // Refused when it is open already.
+    const wide = module('wide.mjs', COUNTER.replace('ticks: u32()', 'ticks: u32(), more: u32()'))
+    const refused = await send(url, wide)
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toMatch(/state\.bytes is [^\n]*; the source owns the device/)
+    for (let times = 0; times < 2; times++)
+      expect(await send(url, stuck)).toMatchObject({ code: 0, stderr: `asked for counter  \n${told}` })
+    await receiver.says(/Closed Counter of \S+ at tick \d+\n[^]*Received [^]*/)
+    receiver.child.kill('SIGINT')
+    const { code, stdout, stderr } = await receiver.finished
+    expect(code).toBe(130)
+    expect(stdout.match(/^Received Counter of /gm)).toHaveLength(2)
+    expect(stderr.split(told)).toHaveLength(4)
+    expect(stderr).toMatch(/^stopcopy: Cannot [^\n]*state\.bytes is /m)
+    expect(existsSync(url.replace('unix:', ''))).toBe(false)
+  })
+
+  it('cannot steer the terminal of the other end, nor can who it moves for', async () => {
+    const type = String.raw`\u001b[2J\u001b]0;pwned\u0007x\u009b`
+    const steering = module(
+      'steering.mjs',
+      COUNTER.replace(`type = 'counter'`, `type = '${type}'`)
+        .replace(/^ {2}if \(type.*$/m, '')
+        .replaceAll(`'asked for', type`, `'asked for', JSON.stringify(type)`)
+        .replace(`'Counter'`, `'a\\u001b[1mb'`)
+        .replace(`'tick '`, `'t\\u001b]0;pwned\\u0007ick '`),
+    )
+    const url = `unix:${join(temporaryDirectory(), 'socket')}`
+    const receiver = await startReceive(url, counter, '--keep')
+    const refused = await send(url, steering)
+    expect(refused.code).toBe(1)
+    await receiver.says(/no \[2J \]0;pwned x lives here/)
+    receiver.child.kill('SIGINT')
+    const taker = await startReceive(url, steering)
+    const sent = await send(url, steering)
+    expect(sent.code).toBe(0)
+    expect(sent.stdout).toMatch(/^Migrated a \[1mb of [^]* at t \]0;pwned ick \d+\n/)
+    for (const { stdout, stderr } of [refused, await receiver.finished, sent, await taker.finished])
+      // The asked module itself prints what it likes, on a machine that trusts it.
+      for (const text of [stdout, stderr.replaceAll(/^asked for .*$/gm, '')])
+        expect(text.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u)
   })
 
   it('is saved and restored', async () => {

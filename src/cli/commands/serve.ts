@@ -12,6 +12,7 @@ import type { ServeEvent, ServeOptions, ServeReport, ServerQuirks } from '../../
 import { ownDeviceArgument, socketOption } from '../arguments.ts'
 import type { OwnSpec } from '../device-spec.ts'
 import { failureLine, failureOf, UsageError } from '../failure.ts'
+import { toJson } from '../json-output.ts'
 import { type OpenedDevice, openFresh } from '../open-device.ts'
 import { ServedSocket } from '../served-socket.ts'
 import type { Terminal } from '../terminal.ts'
@@ -155,7 +156,7 @@ class Serve {
       this.#tell({ type: kind, path, client, command: event.command, error }, text)
     } else if (event.kind === 'version') {
       const { major, minor, capabilities } = event.version
-      const can = JSON.stringify(capabilities)
+      const can = toJson(capabilities, 0)
       this.#tell(
         { type: kind, path, client, ...what },
         `${place}client ${client} speaks ${major}.${minor}, ${can}`,

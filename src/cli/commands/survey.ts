@@ -11,7 +11,7 @@ import { inputArgument } from '../arguments.ts'
 import { formatBytes, formatCount, formatTransfer } from '../byte-size.ts'
 import { withProgress } from '../progress.ts'
 import { isStdio, openSource } from '../stdio.ts'
-import { streamLines } from '../stream-text.ts'
+import { printable, streamLines } from '../stream-text.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface Options {
@@ -90,7 +90,7 @@ function verdict(input: string, report: StreamReport, elapsedMs: number): string
   const pages = regions.reduce((total, { byteLength }) => total + Math.ceil(byteLength / 4096), 0)
   const memory = regions.length === 0 ? [] : [`  all ${formatCount(pages)} memory pages are there`]
   return [
-    `${isStdio(input) ? 'stdin' : input} is whole: device "${header.deviceType}", ${formatBytes(bytes)} in ${formatCount(sectionCount)} sections`,
+    `${isStdio(input) ? 'stdin' : input} is whole: device "${printable(header.deviceType)}", ${formatBytes(bytes)} in ${formatCount(sectionCount)} sections`,
     '  checksums of the header and of every section and payload match',
     ...memory,
     '  order, lengths, totals and digest are right, and nothing follows the end',

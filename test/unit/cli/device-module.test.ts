@@ -36,6 +36,14 @@ describe('memoryBytesOf', () => {
       'a.bytes': 7,
     }
     expect(memoryBytesOf(configuration)).toBe(4097)
-    expect(memoryBytesOf({ 'memory.0.bytes': 'much', 'memory.1.bytes': true })).toBe(0)
+    expect(memoryBytesOf({})).toBe(0)
   })
+
+  it.each(['much', '4000000000', 2n ** 53n, 4_000_000_000n, true, -1, 0.5, Number.NaN])(
+    'counts no region of %s bytes as none',
+    (bytes) => {
+      const configuration = { 'memory.0.bytes': 4096, 'memory.1.bytes': bytes }
+      expect(memoryBytesOf(configuration)).toBe('its memory region 1 is not declared by an integer of bytes')
+    },
+  )
 })

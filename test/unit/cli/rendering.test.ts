@@ -52,6 +52,14 @@ describe('toJson', () => {
       deep: ['1'],
     })
   })
+
+  it('escapes what a terminal would obey, and means the same', () => {
+    const value = { text: '\u001b[2J\u007f\u009b1m\u202e\u2028\u{e0041}ä😀' }
+    const json = toJson(value, 0)
+    expect(json).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+    expect(json).toContain('ä😀')
+    expect(JSON.parse(json)).toEqual(value)
+  })
 })
 
 describe('failureOf', () => {
@@ -72,6 +80,16 @@ describe('failureOf', () => {
   it('is one line whatever the message, and says a code once', () => {
     const failure = failureOf(new VfioError('ENOENT', 'Cannot open: ENOENT:\n  no such file, see the cause'))
     expect(failureLine(failure)).toBe('stopcopy: Cannot open: ENOENT: no such file')
+  })
+
+  it('is plain and bounded, whoever worded it', () => {
+    const steering = 'a "\u001b[2J\u001b]0;pwned\u0007x\u009b1m\u202e\u2028\u200bb\ud800"'
+    const { message, section } = failureOf(
+      new VfioError('EINVAL', steering, { section: 'section\u001b[31m 1', offset: 7 }),
+    )
+    expect(message).toBe('a " [2J ]0;pwned x 1m b " [section [31m 1 at offset 7]')
+    expect(section).toBe('section [31m 1')
+    expect(failureOf(new Error('x'.repeat(1e6))).message).toMatch(/^x{2000} \.\.\.$/)
   })
 
   it('knows errors of the system, of usage and of no kind at all', () => {
@@ -117,8 +135,16 @@ describe('streamLines', () => {
   })
 
   it('lets no text of the stream steer the terminal', () => {
-    const text = streamLines(report, PLAIN).join('\n')
+    const text = streamLines(
+      {
+        ...report,
+        header: { ...report.header, deviceType: 'bu\u001blk' },
+        configuration: { ...report.configuration, 'op\u009btion': 1 },
+      },
+      PLAIN,
+    ).join('\n')
     expect(text.split('\n').join('')).toMatch(/^[\u0020-\u007e]+$/)
-    expect(text).toContain(String.raw`a\u001b[2J??`)
+    for (const told of [String.raw`a\u001b[2J\u009b\u202e`, String.raw`bu\u001blk`, String.raw`op\u009btion`])
+      expect(text).toContain(told)
   })
 })
