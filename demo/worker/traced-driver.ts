@@ -50,8 +50,7 @@ export class TracedDriver implements Driver {
     this.dirtyLog = driver.dirtyLog
     // Absent where the driver has none, which is ENOTTY.
     if (driver.throttle !== undefined) this.throttle = (percent) => driver.throttle?.(percent)
-    const { standIn } = driver
-    if (standIn !== undefined) this.standIn = () => standIn.call(driver)
+    if (driver.standIn !== undefined) this.standIn = () => driver.standIn?.()
     this.#driver = driver
     this.#watcher = watcher
   }

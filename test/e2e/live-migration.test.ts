@@ -168,6 +168,16 @@ describe('send and receive', { timeout: 60_000 }, () => {
     expect(svg).toContain('switchover at ')
     expect((await receiver.finished).code).toBe(0)
   })
+
+  it('send ends with 0 when the destination runs it and only the drawing cannot be kept', async () => {
+    const directory = temporaryDirectory()
+    const receiver = await startReceive(`unix:${join(directory, 'socket')}`)
+    const plot = join(directory, 'nowhere', 'plot.svg')
+    const sent = await send(receiver.url, 'bulk:size=1MiB', '--plot', plot)
+    expect(sent).toMatchObject({ code: 0, stderr: expect.stringMatching(/^stopcopy: Cannot .*nowhere.*\n$/) })
+    expect(sent.stdout).toContain('downtime')
+    expect((await receiver.finished).code).toBe(0)
+  })
 })
 
 describe('resolve', { timeout: 60_000 }, () => {

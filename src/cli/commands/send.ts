@@ -9,7 +9,7 @@ import { VfioError } from '../../errors.ts'
 import { migrate, MigrationError, type MigrateEvent, type MigrateReport } from '../../migrate/index.ts'
 import { byteRateOption, countOption, deviceArgument, durationOption, urlOption } from '../arguments.ts'
 import type { DeviceSpec } from '../device-spec.ts'
-import { UsageError } from '../failure.ts'
+import { failureLine, failureOf, UsageError } from '../failure.ts'
 import { MigrationTimeline } from '../migration-timeline.ts'
 import { SourceBar } from '../migration-bar.ts'
 import { sourceLines } from '../migration-text.ts'
@@ -136,11 +136,11 @@ class Send {
       await pause(this.#options.runFor, signal)
       const report = await this.#migrate(opened, route).finally(() => this.#bar.stop())
       this.#timeline.report = report
-      if (this.#options.plot !== undefined)
-        await writeText(this.#options.plot, plotTimeline(this.#timeline, opened.name))
       const at = opened.describe?.()
       if (this.#options.json) this.#terminal.json({ type: 'report', device: opened.options, at, to, report })
       else this.#terminal.print(sourceLines(report, opened.name, to, this.#terminal.colors, at))
+      const { plot } = this.#options
+      if (plot !== undefined) await toldOnly(writeText(plot, plotTimeline(this.#timeline, opened.name)))
     } finally {
       this.#release?.()
       await opened.close()
@@ -186,13 +186,22 @@ class Send {
     await this.#ticket?.keep(ticket)
     const owner = await route.resolve(ticket, this.#options.resolveFor, this.#terminal.signal)
     const first = new VfioError('EIO', `Cannot tell who runs the device: ${undecidedBecause}`)
-    if (owner !== 'undecided') await this.#ticket?.keep(undefined)
+    if (owner !== 'undecided') await toldOnly(this.#ticket?.keep(undefined))
     if (owner === 'destination') return { ...report, owner }
     if (owner === 'source')
       throw new MigrationError(first, 'the destination discarded it', { ...report, owner })
     if (!this.#options.json) this.#terminal.print(JSON.stringify(ticket))
     const saved = this.#ticket === undefined ? 'which is on stdout' : `which is in ${this.#ticket.path}`
     throw new MigrationError(first, `ask again with the ticket, ${saved}`, report)
+  }
+}
+
+/** What fails once it is settled who runs the device: the exit code must go on telling that. */
+async function toldOnly(work: Promise<void> | undefined): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    process.stderr.write(`${failureLine(failureOf(error))}\n`)
   }
 }
 
