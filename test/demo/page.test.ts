@@ -180,7 +180,7 @@ describe.runIf(hasChromium)('the page', () => {
         const pace = longest(await screens.gaps(pictures), 0.95)
         await demo.act('move')
         // At both ends, and from the last picture at one to the first new one at the other.
-        const gaps = await screens.gaps(pictures / 2)
+        const gaps = await screens.gapsAcross(pictures / 2)
         late.push(longest(gaps) - pace - (await downtimeMs(demo)))
         const between = gaps.find(({ from, to }) => from !== to)
         expect(between).toBeDefined()
@@ -239,7 +239,7 @@ describe.runIf(hasChromium)('the page', () => {
     expect(started).toEqual(stopped)
     expect(stopped.digest).toMatch(/^[0-9a-f]{64}$/)
     expect(await demo.page.locator('#proof .started canvas').getAttribute('width')).toBe(width)
-    expect((await screens.gaps(20)).at(-1)).toMatchObject({ from: 0, to: 0 })
+    expect((await screens.gapsAcross(20)).at(-1)).toMatchObject({ from: 0, to: 0 })
     await demo.page.context().close()
   })
 

@@ -51,6 +51,14 @@ export class ScreenWatch {
     })
   }
 
+  /** The gaps since this was asked for last, until a machine drew `least` pictures behind the first at the other side. */
+  async gapsAcross(least: number): Promise<Gap[]> {
+    const gaps: Gap[] = []
+    while (!gaps.some(({ from, to }) => from !== to)) gaps.push(...(await this.gaps(1)))
+    gaps.push(...(await this.gaps(least)))
+    return gaps
+  }
+
   async #look(): Promise<number> {
     const found: NewPicture[] = []
     for (const [screen, worker] of this.#workers.entries()) {
